@@ -1,0 +1,1 @@
+"""Call a function on another device."""
