@@ -1,1 +1,90 @@
-"""Call a function on another device."""
+"""Call a Python function on another device, straight over a WebRTC DataChannel.
+
+The names here are the public ones. They are loaded when first used, so that `import rtcrpc` is quick and a program that only
+exposes functions doesn't pay for the transport before it joins a room.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rtcrpc import errors
+    from rtcrpc.core.identity import Identity
+    from rtcrpc.core.invite import Invite
+    from rtcrpc.errors import Error, LocalError, RemoteError, RtcRpcError
+    from rtcrpc.mesh.remote_peer import RemotePeer
+    from rtcrpc.mesh.room import Room, RoomEvent
+    from rtcrpc.peer import Peer, join
+    from rtcrpc.service.context import Caller, Context, current_context
+    from rtcrpc.service.policy import InvitePolicy, OpenPolicy, PinnedPolicy, Policy
+    from rtcrpc.service.registry import Registry, default_registry, expose
+    from rtcrpc.transport.base import IceServer
+
+__all__ = [
+    "Caller",
+    "Context",
+    "Error",
+    "IceServer",
+    "Identity",
+    "Invite",
+    "InvitePolicy",
+    "LocalError",
+    "OpenPolicy",
+    "Peer",
+    "PinnedPolicy",
+    "Policy",
+    "Registry",
+    "RemoteError",
+    "RemotePeer",
+    "Room",
+    "RoomEvent",
+    "RtcRpcError",
+    "current_context",
+    "default_registry",
+    "errors",
+    "expose",
+    "join",
+]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Caller": "rtcrpc.service.context",
+    "Context": "rtcrpc.service.context",
+    "Error": "rtcrpc.errors",
+    "IceServer": "rtcrpc.transport.base",
+    "Identity": "rtcrpc.core.identity",
+    "Invite": "rtcrpc.core.invite",
+    "InvitePolicy": "rtcrpc.service.policy",
+    "LocalError": "rtcrpc.errors",
+    "OpenPolicy": "rtcrpc.service.policy",
+    "Peer": "rtcrpc.peer",
+    "PinnedPolicy": "rtcrpc.service.policy",
+    "Policy": "rtcrpc.service.policy",
+    "Registry": "rtcrpc.service.registry",
+    "RemoteError": "rtcrpc.errors",
+    "RemotePeer": "rtcrpc.mesh.remote_peer",
+    "Room": "rtcrpc.mesh.room",
+    "RoomEvent": "rtcrpc.mesh.room",
+    "RtcRpcError": "rtcrpc.errors",
+    "current_context": "rtcrpc.service.context",
+    "default_registry": "rtcrpc.service.registry",
+    "expose": "rtcrpc.service.registry",
+    "join": "rtcrpc.peer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("rtcrpc.errors")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'rtcrpc' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

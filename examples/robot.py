@@ -1,0 +1,45 @@
+"""A pretend robot. Run it with:  rtcrpc serve examples/robot.py  and open the link that it prints."""
+
+import asyncio
+import enum
+
+from rtcrpc import Context, Error, expose
+
+
+class Direction(enum.Enum):
+    """Where the robot can go."""
+
+    FORWARD = "forward"
+    BACK = "back"
+
+
+position = 0.0
+
+
+@expose
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@expose
+def move(direction: Direction, metres: float = 1.0) -> float:
+    """Move, and say how far from the start the robot is now."""
+    global position
+    if not 0 < metres <= 5:
+        raise Error("the robot moves at most 5 metres at a time", detail={"metres": metres})
+    position += metres if direction is Direction.FORWARD else -metres
+    return position
+
+
+@expose
+async def look_around(seconds: float = 1.0) -> list[str]:
+    """Turn once around; takes a while, and can be stopped."""
+    await asyncio.sleep(seconds)
+    return ["a wall", "a door", "a cat"]
+
+
+@expose
+def who_am_i(context: Context) -> str:
+    """Say who is calling, as the robot sees it."""
+    return f"{context.caller.name}, key {context.caller.trust}"

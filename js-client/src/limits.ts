@@ -1,0 +1,174 @@
+// Every bound of the protocol with its default, its reason, and what exceeding it does.
+//
+// Made from schemas/limits.json by tools/generate_constants.py: change that one and `make generate`.
+
+/**
+ * In bytes. One DataChannel message, its header counted. The stacks measured are fastest at this size, and a
+ * small call behind one such frame waits little. Exceeded: The receiver says bye with `too large`; a sender
+ * never makes a longer one.
+ */
+export const MAX_FRAME = 16384;
+
+/**
+ * In bytes. A message joined from parts, from a peer that has proved its key. Large enough for pictures and
+ * arrays, small enough that one peer cannot fill the memory of a small device. Exceeded: The sender refuses
+ * it before anything is sent; the receiver says bye with `too large` as soon as the limit is passed.
+ */
+export const MAX_MESSAGE = 67108864;
+
+/**
+ * In bytes. The same, from a peer without an identity, which loses nothing by being cut off. Exceeded: As
+ * maxMessage.
+ */
+export const MAX_MESSAGE_ANONYMOUS = 1048576;
+
+/**
+ * In levels. How deep lists and maps nest. Decoders and validators recurse, and a stack is finite. Exceeded:
+ * The value is refused: the sender raises an encode error; a request is answered with `parse error`, and
+ * other messages end the session with it.
+ */
+export const MAX_DEPTH = 64;
+
+/**
+ * In calls. Requests of one peer that are open at once, at the peer that serves them. Exceeded: The request
+ * is answered with `resource exhausted` and `ran: false`; a caller that knows the limit queues instead.
+ */
+export const MAX_IN_FLIGHT = 256;
+
+/**
+ * In transfers. Messages that arrive in parts at the same time. Parts interleave, and each holds memory until
+ * it is whole. Exceeded: The receiver says bye with `resource exhausted`.
+ */
+export const MAX_TRANSFERS = 8;
+
+/**
+ * In seconds. Time without a new part in an open transfer, after which its sender is taken to have stopped.
+ * Exceeded: The receiver says bye with `deadline exceeded`.
+ */
+export const TRANSFER_SECONDS = 30;
+
+/**
+ * In bytes. Frames held, undecoded, while the proof of the other peer is being verified. Exceeded: The
+ * receiver says bye with `resource exhausted`.
+ */
+export const VERIFY_BACKLOG = 1048576;
+
+/**
+ * In frames. Frames taken from a peer before its proof. Two suffice. Exceeded: The receiver says bye with
+ * `handshake failed`.
+ */
+export const HANDSHAKE_MESSAGES = 8;
+
+/**
+ * In bytes. Bytes taken from a peer before its proof. Exceeded: The receiver says bye with `handshake
+ * failed`.
+ */
+export const HANDSHAKE_BYTES = 16384;
+
+/**
+ * In seconds. Time from the opening of the channel to a verified proof. Several round trips over a bad mobile
+ * link. Exceeded: The peer says bye with `deadline exceeded`.
+ */
+export const HANDSHAKE_SECONDS = 10;
+
+/**
+ * In milliseconds. Silence after which a ping is sent. With heartbeatMisses it finds a dead link in under 10
+ * seconds, where ICE takes over 30. Exceeded: A ping is sent.
+ */
+export const HEARTBEAT_MILLIS = 2500;
+
+/**
+ * In pings. Pings without any sign of life, after which the connection is lost. One may be lost by chance,
+ * three rarely. Exceeded: The connection is lost.
+ */
+export const HEARTBEAT_MISSES = 3;
+
+/**
+ * In bytes. The most that is kept in the DataChannel's own buffer, which is first in, first out: what waits
+ * there can no longer be passed by a call. Exceeded: Frames wait in the lanes of the sender.
+ */
+export const CHANNEL_BUFFER = 65536;
+
+/**
+ * In bytes. The size a frame of small envelopes is filled to. It fits one packet of the smallest usual path
+ * (1,200 bytes with its headers). Exceeded: The next envelope starts a new frame.
+ */
+export const COALESCE_BYTES = 1100;
+
+/**
+ * In characters. The length of a method name, in code points. Exceeded: A request is answered with `invalid
+ * request`; a notification is ignored.
+ */
+export const MAX_METHOD_LENGTH = 128;
+
+/**
+ * In characters. The length of a peer's name, in code points. It is shown to people. Exceeded: The hello is
+ * refused with `handshake failed`; a bootstrap refuses the join with `invalid params`.
+ */
+export const MAX_NAME_LENGTH = 64;
+
+/**
+ * In bits. The size of an integer in two's complement. Turning text into an integer costs more than linear
+ * time. Exceeded: As maxDepth.
+ */
+export const MAX_INT_BITS = 4096;
+
+/**
+ * In bytes. One message on the WebSocket to the bootstrap. Exceeded: The receiver closes the WebSocket with
+ * 1009.
+ */
+export const SIGNALING_MESSAGE = 65536;
+
+/**
+ * In bytes. One description. Real ones for a single DataChannel have 400 to 3,000 bytes. Exceeded: The
+ * description is refused before it is parsed.
+ */
+export const MAX_SDP = 16384;
+
+/**
+ * In candidates. Candidates taken from one peer in one attempt, in descriptions and apart. Each makes the
+ * receiver send packets to an address it was told. Exceeded: The rest are dropped.
+ */
+export const MAX_CANDIDATES = 32;
+
+/**
+ * In rooms. Rooms joined over one connection to the bootstrap. Exceeded: The join is answered with `resource
+ * exhausted`.
+ */
+export const MAX_ROOMS = 8;
+
+/**
+ * In envelopes. Envelopes in one JSON-RPC batch. A batch multiplies: one message in, many answers out.
+ * Exceeded: The batch is answered with one `invalid request`, and nothing in it runs.
+ */
+export const MAX_BATCH = 256;
+
+/**
+ * In peers. Members of one room at a bootstrap. Every arrival is told to all of them. Exceeded: The join is
+ * answered with `resource exhausted`.
+ */
+export const MAX_PEERS_PER_ROOM = 256;
+
+/**
+ * In characters. The length of a room's name, in code points. Exceeded: The join is refused with `invalid
+ * params`.
+ */
+export const MAX_ROOM_LENGTH = 128;
+
+/**
+ * In seconds. Time from an offer to a session that is ready. Stacks tell a failed path only after a minute.
+ * Exceeded: The attempt is given up, with the reason.
+ */
+export const DIAL_SECONDS = 30;
+
+/**
+ * In seconds. Time that a peer which said bye waits for its last frames to leave. Exceeded: The connection is
+ * closed as it is.
+ */
+export const DRAIN_SECONDS = 5;
+
+/** In bytes. One token, in UTF-8. Exceeded: The token is refused: the receiver says bye with `too large`. */
+export const TOKEN_LENGTH = 4096;
+
+/** In tokens. Tokens presented in one session. Exceeded: The receiver says bye with `resource exhausted`. */
+export const MAX_TOKENS = 8;

@@ -1,0 +1,96 @@
+/**
+ * The names that a caller writes: `remote.call.add(1, 2)` becomes the request `add` with params `[1, 2]`.
+ *
+ * A proxy holds no connection. It collects a method name and options, and hands a finished call to an `Invoker`.
+ */
+
+/** The params of a request: all by position, or all by name. */
+export type Params = readonly unknown[] | { readonly [name: string]: unknown };
+
+/** What a caller may say about a call. */
+export interface CallOptions {
+  /** Milliseconds until we give up; the other side is told, and stops too (protocol section 7). */
+  readonly timeout?: number | undefined;
+  /** Aborting it cancels the call, there as well as here. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The same, for a whole namespace. */
+export interface ProxyOptions extends CallOptions {
+  /** True: a call takes one object, whose members are the arguments by name. */
+  readonly named?: boolean | undefined;
+}
+
+/** Whatever can carry a call to a peer and bring the answer back. */
+export interface Invoker {
+  invoke(method: string, params: Params, options?: CallOptions): Promise<unknown>;
+  sendNotification(method: string, params: Params): Promise<void>;
+}
+
+/** A function of the peer, and the functions below its name: `call.arm(…)`, `call.arm.move(…)`. */
+export interface RemoteMethod {
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  (...args: any[]): Promise<any>;
+  readonly [name: string]: RemoteMethod;
+}
+
+/** `remote.call`. A function that is really called `with` is reached by `remote.invoke("with", [])`. */
+export type CallNamespace = { readonly with: (options: ProxyOptions) => CallNamespace } & { readonly [name: string]: RemoteMethod };
+
+/** `remote.notify`: like `call`, but nothing comes back, not even an error; resolves when it has been handed to the link. */
+export interface NotifyMethod {
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  (...args: any[]): Promise<void>;
+  readonly [name: string]: NotifyMethod;
+}
+
+// What the language itself asks objects for: `await` and promises ask for `then`, JSON for `toJSON`, `String()` for the rest. An answer
+// would make a call of it, and an awaited namespace would never come back. (`inspect` and the like are symbols, and no symbol is a method.)
+const LANGUAGE = new Set(["then", "catch", "finally", "toJSON", "toString", "valueOf", "constructor", "prototype", "__proto__"]);
+
+/** The namespace whose calls go to `invoker`. */
+export function callNamespace(invoker: Invoker, options: ProxyOptions = {}): CallNamespace {
+  const start = (name: string): RemoteMethod => remoteMethod(name, (method, args) => call(invoker, method, args, options));
+  const withOptions = (more: ProxyOptions): CallNamespace => callNamespace(invoker, { ...options, ...more });
+  return namespace((name) => (name === "with" ? withOptions : start(name))) as CallNamespace;
+}
+
+/** The namespace whose notifications go to `invoker`. */
+export function notifyNamespace(invoker: Invoker): { readonly [name: string]: NotifyMethod } {
+  return namespace((name) =>
+    remoteMethod<NotifyMethod>(name, (method, args) => invoker.sendNotification(method, args)),
+  ) as { readonly [name: string]: NotifyMethod };
+}
+
+function call(invoker: Invoker, method: string, args: readonly unknown[], options: ProxyOptions): Promise<unknown> {
+  if (options.named !== true) {
+    return invoker.invoke(method, args, options);
+  }
+  const [params] = args;
+  if (args.length !== 1 || typeof params !== "object" || params === null || Array.isArray(params)) {
+    return Promise.reject(new TypeError(`${method}: expected one object with the arguments by name, because of {named: true}`));
+  }
+  return invoker.invoke(method, params as Params, options);
+}
+
+function namespace(get: (name: string) => unknown): object {
+  return new Proxy(Object.freeze(Object.create(null) as object), {
+    get: (_target, name) => (isMethodName(name) ? get(name) : undefined),
+  });
+}
+
+function remoteMethod<Method extends RemoteMethod | NotifyMethod = RemoteMethod>(
+  name: string,
+  send: (method: string, args: readonly unknown[]) => Promise<unknown>,
+): Method {
+  // An arrow function has no own `prototype`, `arguments` or `caller` that a proxy would have to be truthful about.
+  const target = (): undefined => undefined;
+  return new Proxy(target, {
+    apply: (_target, _this, args: readonly unknown[]) => send(name, args),
+    get: (_target, below) => (isMethodName(below) ? remoteMethod(`${name}.${below}`, send) : undefined),
+  }) as unknown as Method;
+}
+
+function isMethodName(name: string | symbol): name is string {
+  return typeof name === "string" && !LANGUAGE.has(name);
+}

@@ -1,0 +1,182 @@
+/** What a peer offers: names, functions, and what is said about them. The table is exact: a name that is not in it reaches nothing. */
+
+import { ExposeError, type Issue } from "../errors.js";
+import { MAX_METHOD_LENGTH } from "../limits.js";
+import { type JsonSchema, checkValue, requireSchema } from "./schema.js";
+
+/** A function that can be exposed. What it returns, or resolves to, travels back. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export type Handler = (...args: any[]) => unknown;
+
+/** What may be said about an exposed function. */
+export interface ExposeOptions {
+  /** One or more sentences for people. */
+  readonly description?: string;
+  /**
+   * A JSON Schema of type object: its `properties`, in their order, are the parameters, `required` names those that must be there. Arguments
+   * are checked before the function runs; it gets them by position, whichever way they were sent. Without it the
+   * function gets what was sent: the items of a list as its arguments, or one object.
+   */
+  readonly params?: JsonSchema;
+  /** A JSON Schema of the result, for `rpc.discover`; it is not checked. */
+  readonly result?: JsonSchema;
+  /**
+   * True: a `Context` is passed as the last parameter. Its place is after the `params`; without these it is the last of `fn.length`, which
+   * counts parameters up to the first with a default.
+   */
+  readonly context?: boolean;
+}
+
+/** One exposed function. */
+export interface Method {
+  readonly name: string;
+  readonly handler: Handler;
+  readonly description: string;
+  readonly params: ParamsSchema | null;
+  readonly result: JsonSchema | null;
+  /** The index of the context among the arguments, or null. */
+  readonly contextAt: number | null;
+}
+
+/** The parameters of a function, taken out of its schema. */
+export interface ParamsSchema {
+  readonly names: readonly string[];
+  readonly schemas: ReadonlyMap<string, JsonSchema>;
+  readonly required: ReadonlySet<string>;
+}
+
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+const SURROGATE = /\p{Surrogate}/u; // half a character: it has no UTF-8
+
+/** The functions that a peer offers, by name. */
+export class Registry {
+  readonly #methods = new Map<string, Method>();
+
+  /** Offers `fn` under `name`. `ExposeError` for a name that can't be one or is taken, and for a schema that can't be enforced. */
+  expose(name: string, fn: Handler, options: ExposeOptions = {}): void {
+    const length = typeof name === "string" ? [...name].length : 0;
+    if (length < 1 || length > MAX_METHOD_LENGTH || CONTROL.test(name) || SURROGATE.test(name)) {
+      throw new ExposeError(
+        `expected a name of 1 to ${MAX_METHOD_LENGTH} printable characters, got ${JSON.stringify(String(name).slice(0, 80))}`,
+      );
+    }
+    if (name.startsWith("rpc.")) {
+      throw new ExposeError(`${name}: names that start with rpc. belong to the protocol; choose another`);
+    }
+    if (this.#methods.has(name)) {
+      throw new ExposeError(`${name}: exposed already; choose another name`);
+    }
+    if (typeof fn !== "function") {
+      throw new ExposeError(`${name}: expected a function, got ${typeof fn}`);
+    }
+    const params = options.params === undefined ? null : paramsOf(name, options.params);
+    if (options.result !== undefined) {
+      requireSchema(options.result, `${name}: result`);
+    }
+    if (options.context === true && params === null && fn.length === 0) {
+      throw new ExposeError(
+        `${name}: expected the context as a parameter without a default and with none before it; else say what the parameters are, with \`params\``,
+      );
+    }
+    this.#methods.set(name, {
+      name,
+      handler: fn,
+      description: options.description ?? "",
+      params,
+      result: options.result ?? null,
+      contextAt: options.context === true ? (params === null ? fn.length - 1 : params.names.length) : null,
+    });
+  }
+
+  /** The function of that very name, or undefined. */
+  method(name: string): Method | undefined {
+    return this.#methods.get(name);
+  }
+
+  /** An OpenRPC 1.3 document of all that is offered (protocol section 7). */
+  openrpc(title: string): object {
+    return {
+      openrpc: "1.3.2",
+      info: { title, version: "1" },
+      methods: [...this.#methods.values()].map((method) => ({
+        name: method.name,
+        ...(method.description === "" ? {} : { description: method.description }),
+        paramStructure: method.params === null ? "by-position" : "either",
+        params: (method.params?.names ?? []).map((name) => ({
+          name,
+          required: method.params?.required.has(name) ?? false,
+          schema: method.params?.schemas.get(name) ?? {},
+        })),
+        result: { name: "result", schema: method.result ?? {} },
+      })),
+    };
+  }
+}
+
+/** The arguments that the handler gets for `params`; what is wrong with them is pushed to `issues`. */
+export function bindArguments(method: Method, params: unknown, issues: Issue[]): unknown[] {
+  const { params: schema, contextAt } = method;
+  const byPosition = Array.isArray(params) ? (params as unknown[]) : null;
+  if (schema !== null) {
+    return byPosition === null ? bindNamed(schema, params as object, issues) : bindPositions(schema, byPosition, issues);
+  }
+  const args = byPosition ?? [params];
+  if (contextAt !== null) {
+    // One argument too many would stand where the function expects its context.
+    if (args.length > contextAt) {
+      issues.push({ path: "", expected: `at most ${contextAt} arguments`, got: String(args.length) });
+    }
+    return [...args, ...new Array<undefined>(Math.max(contextAt - args.length, 0))];
+  }
+  return args;
+}
+
+function bindPositions(schema: ParamsSchema, args: readonly unknown[], issues: Issue[]): unknown[] {
+  if (args.length > schema.names.length) {
+    issues.push({ path: "", expected: `at most ${schema.names.length} arguments`, got: String(args.length) });
+  }
+  return schema.names.map((name, index) => bindOne(schema, name, index < args.length, args[index], issues));
+}
+
+function bindNamed(schema: ParamsSchema, given: object, issues: Issue[]): unknown[] {
+  const known = new Set(schema.names);
+  for (const name of Object.keys(given)) {
+    if (!known.has(name)) {
+      issues.push({ path: name.slice(0, 80), expected: `one of ${schema.names.join(", ") || "no arguments"}`, got: "an unknown name" });
+    }
+  }
+  return schema.names.map((name) =>
+    bindOne(schema, name, Object.hasOwn(given, name), (given as { [key: string]: unknown })[name], issues),
+  );
+}
+
+function bindOne(schema: ParamsSchema, name: string, present: boolean, value: unknown, issues: Issue[]): unknown {
+  if (!present) {
+    if (schema.required.has(name)) {
+      issues.push({ path: name, expected: "a value", got: "nothing" });
+    }
+    return undefined;
+  }
+  checkValue(schema.schemas.get(name) ?? {}, value, name, issues);
+  return value;
+}
+
+function paramsOf(name: string, schema: unknown): ParamsSchema {
+  requireSchema(schema, `${name}: params`);
+  const allowed = ["type", "properties", "required", "additionalProperties", "description", "title", "$schema"];
+  const others = Object.keys(schema).filter((keyword) => !allowed.includes(keyword));
+  if (schema["type"] !== "object" || others.length > 0 || (schema["additionalProperties"] ?? false) !== false) {
+    throw new ExposeError(
+      `${name}: expected params such as {type: "object", properties: {a: {type: "number"}}, required: ["a"]}; ` +
+        `got ${JSON.stringify(schema).slice(0, 120)}`,
+    );
+  }
+  const schemas = new Map(Object.entries((schema["properties"] ?? {}) as Record<string, JsonSchema>));
+  const required = new Set((schema["required"] ?? []) as string[]);
+  for (const each of required) {
+    if (!schemas.has(each)) {
+      throw new ExposeError(`${name}: params require ${JSON.stringify(each)}, which is not among their properties`);
+    }
+  }
+  return { names: [...schemas.keys()], schemas, required };
+}

@@ -1,0 +1,292 @@
+/**
+ * The WebRTC transport: one RTCPeerConnection with one negotiated DataChannel (protocol section 3), in browsers and in Node with a package
+ * that has the same interface.
+ */
+
+import { ConnectionLost, ProtocolError, Unavailable } from "../errors.js";
+import { CHANNEL_BUFFER, MAX_CANDIDATES } from "../limits.js";
+import type { Candidate, Connection, ConnectionEvents, IceServer, Path, Transport } from "./base.js";
+import { bareCandidate, checkDescription, fingerprintOf, isUsefulCandidate } from "./sdp.js";
+
+/** The class that makes connections: a browser's own, or that of a Node package. */
+export type PeerConnectionClass = new (configuration: RTCConfiguration) => RTCPeerConnection;
+
+const CHANNEL_LABEL = "rtcrpc";
+const CHANNEL_OPTIONS: RTCDataChannelInit = { negotiated: true, id: 0, ordered: true, protocol: "rtcrpc.1" };
+// RFC 8841 section 6.1: what a description without `max-message-size` means.
+const DEFAULT_MESSAGE_SIZE = 65536;
+
+/** Makes connections with the class handed in, by default the browser's. `Unavailable` where there is none. */
+export class WebRtcTransport implements Transport {
+  readonly name = "webrtc";
+  readonly #make: PeerConnectionClass;
+
+  constructor(peerConnectionClass?: PeerConnectionClass) {
+    const found = peerConnectionClass ?? (globalThis as { RTCPeerConnection?: PeerConnectionClass }).RTCPeerConnection;
+    if (found === undefined) {
+      throw new Unavailable(
+        "expected an RTCPeerConnection: this runtime has none; in Node pass the one of a package, such as node-datachannel/polyfill",
+      );
+    }
+    this.#make = found;
+  }
+
+  create(events: ConnectionEvents, iceServers: readonly IceServer[]): Connection {
+    let pc: RTCPeerConnection;
+    try {
+      pc = new this.#make({ iceServers: iceServers.map((server) => ({ ...server, urls: [server.urls].flat() })) });
+    } catch (error) {
+      throw new Unavailable(`an RTCPeerConnection could not be made; are the ICE servers well-formed? ${String(error)}`);
+    }
+    return new WebRtcConnection(pc, events);
+  }
+}
+
+class WebRtcConnection implements Connection {
+  localFingerprint: Uint8Array = new Uint8Array(32);
+  remoteFingerprint: Uint8Array = new Uint8Array(32);
+  readonly #pc: RTCPeerConnection;
+  readonly #channel: RTCDataChannel;
+  readonly #events: ConnectionEvents;
+  #earlyCandidates: Candidate[] | null = [];
+  #remoteCandidates = 0;
+  #localCandidates = 0;
+  #opened = false;
+  #told = false;
+  #closing: Promise<void> | null = null;
+  #channelClosed: () => void = () => undefined;
+
+  constructor(pc: RTCPeerConnection, events: ConnectionEvents) {
+    this.#pc = pc;
+    this.#events = events;
+    pc.onicecandidate = (event) => this.#gathered(event.candidate);
+    pc.onconnectionstatechange = () => this.#stateChanged();
+    // Only the channel agreed on beforehand may exist: a second one is a peer that does something else than it says.
+    pc.ondatachannel = () => this.#lost("the other side opened a channel that was not agreed", false);
+    const channel = pc.createDataChannel(CHANNEL_LABEL, CHANNEL_OPTIONS);
+    channel.binaryType = "arraybuffer";
+    channel.bufferedAmountLowThreshold = CHANNEL_BUFFER / 2;
+    channel.onopen = () => this.#channelOpened();
+    channel.onmessage = (event: MessageEvent<unknown>) => this.#received(event.data);
+    channel.onbufferedamountlow = () => this.#events.bufferedAmountLow();
+    channel.onclose = () => {
+      this.#channelClosed();
+      this.#lost("the other side closed the channel", true);
+    };
+    this.#channel = channel;
+  }
+
+  get maxMessageSize(): number {
+    const size = this.#pc.sctp?.maxMessageSize;
+    if (size === Infinity) {
+      return Number.MAX_SAFE_INTEGER;
+    }
+    return typeof size === "number" && size > 0 ? size : DEFAULT_MESSAGE_SIZE;
+  }
+
+  get bufferedAmount(): number {
+    return this.#channel.bufferedAmount;
+  }
+
+  async createOffer(): Promise<string> {
+    return this.#stack("making an offer", async () => {
+      await this.#pc.setLocalDescription(await this.#pc.createOffer());
+      return this.#localDescription();
+    });
+  }
+
+  async acceptOffer(sdp: string): Promise<string> {
+    await this.#applyRemote("offer", sdp);
+    return this.#stack("answering the offer", async () => {
+      await this.#pc.setLocalDescription(await this.#pc.createAnswer());
+      return this.#localDescription();
+    });
+  }
+
+  async acceptAnswer(sdp: string): Promise<void> {
+    await this.#applyRemote("answer", sdp);
+  }
+
+  async addCandidate(candidate: Candidate): Promise<void> {
+    if (++this.#remoteCandidates > MAX_CANDIDATES) {
+      throw new ProtocolError(`expected at most ${MAX_CANDIDATES} candidates for one connection, got one more`);
+    }
+    if (this.#earlyCandidates !== null) {
+      this.#earlyCandidates.push(candidate);
+    } else {
+      await this.#addNow(candidate);
+    }
+  }
+
+  send(data: Uint8Array | string): void {
+    try {
+      // The overloads of `send` take a string or a view, not either.
+      this.#channel.send(data as string);
+    } catch (error) {
+      throw new ConnectionLost(`the channel took no more: ${String(error)}`);
+    }
+  }
+
+  close(drain: number | null): Promise<void> {
+    this.#closing ??= this.#close(drain);
+    return this.#closing;
+  }
+
+  async path(): Promise<Path | null> {
+    const reports = new Map<string, Record<string, unknown>>();
+    (await this.#pc.getStats()).forEach((report: Record<string, unknown>, id: string) => reports.set(id, report));
+    return pathFromStats(reports);
+  }
+
+  async #close(drain: number | null): Promise<void> {
+    const channel = this.#channel;
+    if (drain !== null && channel.readyState !== "closed" && !this.#told) {
+      // Closing a channel lets out what it holds; closing the connection at once would throw it away.
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, drain * 1000);
+        this.#channelClosed = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        channel.close();
+      });
+    }
+    this.#pc.close();
+    this.#tell("closed by this side", true);
+  }
+
+  async #applyRemote(type: "offer" | "answer", sdp: string): Promise<void> {
+    const checked = checkDescription(sdp);
+    this.remoteFingerprint = checked.fingerprint;
+    await this.#stack(`taking the ${type}`, () => this.#pc.setRemoteDescription({ type, sdp: checked.sdp }));
+    const early = this.#earlyCandidates ?? [];
+    this.#earlyCandidates = null;
+    for (const candidate of early) {
+      // One that the stack doesn't understand, of a kind yet to come, must not spoil the description that it came ahead of.
+      await this.#addNow(candidate).catch(() => undefined);
+    }
+  }
+
+  async #addNow(candidate: Candidate): Promise<void> {
+    try {
+      await this.#pc.addIceCandidate({ candidate: candidate.candidate, sdpMid: candidate.mid });
+    } catch (error) {
+      if (!this.#told) {
+        throw new ProtocolError(`the candidate ${JSON.stringify(candidate.candidate.slice(0, 80))} was refused: ${String(error)}`);
+      }
+    }
+  }
+
+  #localDescription(): string {
+    const sdp = this.#pc.localDescription?.sdp;
+    if (sdp === undefined) {
+      throw new Error("the stack has no local description");
+    }
+    this.localFingerprint = fingerprintOf(sdp);
+    return sdp;
+  }
+
+  async #stack<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (this.#told || this.#closing !== null) {
+      throw new ConnectionLost(`${what}: the connection is closed`);
+    }
+    try {
+      return await work();
+    } catch (error) {
+      throw error instanceof ProtocolError ? error : new Unavailable(`${what} failed: ${String(error)}`);
+    }
+  }
+
+  #gathered(candidate: RTCIceCandidate | null): void {
+    if (candidate === null || candidate.candidate === "") {
+      this.#events.localCandidate(null);
+    } else if (isUsefulCandidate(candidate.candidate) && ++this.#localCandidates <= MAX_CANDIDATES) {
+      this.#events.localCandidate({ candidate: bareCandidate(candidate.candidate), mid: candidate.sdpMid ?? "0" });
+    }
+  }
+
+  #channelOpened(): void {
+    if (!this.#told && !this.#opened) {
+      this.#opened = true;
+      this.#events.channelOpened();
+    }
+  }
+
+  #received(data: unknown): void {
+    if (this.#told) {
+      return;
+    }
+    // A stack may hand over the first message before it says that the channel is open.
+    this.#channelOpened();
+    if (typeof data === "string") {
+      this.#events.messageReceived(data);
+    } else if (data instanceof ArrayBuffer) {
+      this.#events.messageReceived(new Uint8Array(data));
+    } else {
+      this.#lost("the stack delivered neither text nor an ArrayBuffer", false);
+    }
+  }
+
+  #stateChanged(): void {
+    // `disconnected` may heal; heartbeats decide how long that may take.
+    const state = this.#pc.connectionState;
+    if (state === "failed") {
+      const reason = this.#opened
+        ? "the path to the other side broke"
+        : "no path between the two was found; behind strict NATs a TURN server is needed";
+      this.#lost(reason, false);
+    } else if (state === "closed") {
+      this.#lost("the connection was closed", false);
+    }
+  }
+
+  #lost(reason: string, clean: boolean): void {
+    if (this.#closing === null) {
+      this.#tell(reason, clean);
+      this.#closing = this.#close(null);
+    }
+  }
+
+  #tell(reason: string, clean: boolean): void {
+    if (!this.#told) {
+      this.#told = true;
+      this.#events.connectionClosed(reason, clean);
+    }
+  }
+}
+
+/** The path that the reports of `getStats` describe, or null while no pair of candidates is in use. */
+export function pathFromStats(reports: ReadonlyMap<string, Readonly<Record<string, unknown>>>): Path | null {
+  const all = [...reports.values()];
+  const transport = all.find((report) => report["type"] === "transport" && report["selectedCandidatePairId"] !== undefined);
+  const pairs = all.filter((report) => report["type"] === "candidate-pair");
+  // Firefox has `selected` and no transport report; others are left with the pair that was nominated.
+  const pair =
+    (transport && reports.get(String(transport["selectedCandidatePairId"]))) ??
+    pairs.find((report) => report["selected"] === true) ??
+    pairs.find((report) => report["nominated"] === true && report["state"] === "succeeded");
+  const local = pair && reports.get(String(pair["localCandidateId"]));
+  const remote = pair && reports.get(String(pair["remoteCandidateId"]));
+  if (pair === undefined || local === undefined || remote === undefined) {
+    return null;
+  }
+  const localType = String(local["candidateType"] ?? "unknown");
+  const remoteType = String(remote["candidateType"] ?? "unknown");
+  const rtt = pair["currentRoundTripTime"];
+  return {
+    relayed: localType === "relay" || remoteType === "relay",
+    localType,
+    remoteType,
+    // libdatachannel doesn't say: it has UDP only.
+    protocol: String(local["protocol"] ?? "udp").toLowerCase(),
+    family: familyOf(String(local["address"] ?? local["ip"] ?? remote["address"] ?? remote["ip"] ?? "")),
+    rtt: typeof rtt === "number" ? rtt * 1000 : null,
+  };
+}
+
+function familyOf(address: string): Path["family"] {
+  if (address.includes(":")) {
+    return "ipv6";
+  }
+  return /^[0-9]+(?:\.[0-9]+){3}$/.test(address) ? "ipv4" : "unknown";
+}

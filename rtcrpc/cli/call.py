@@ -1,0 +1,69 @@
+"""`rtcrpc call LINK METHOD ARGS...`"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from rtcrpc.cli.options import Json, Key, Link, Name, Pin, Timeout, Token, identity_of
+
+__all__ = ["call", "parse_argument"]
+
+
+def parse_argument(text: str) -> Any:
+    """JSON where it is JSON, else the text itself: `3` is a number, `robot` and `"3"` are texts."""
+    from rtcrpc.core.values import from_json
+
+    try:
+        return from_json(json.loads(text))
+    except json.JSONDecodeError:
+        return text
+
+
+def call(
+    link: Link,
+    method: Annotated[str, typer.Argument(help="The function to call.", show_default=False)],
+    args: Annotated[
+        list[str] | None, typer.Argument(help="Arguments: JSON, or text where it is no JSON.", show_default=False)
+    ] = None,
+    named: Annotated[
+        list[str] | None, typer.Option("--arg", "-a", help="An argument by name: -a speed=2.", show_default=False)
+    ] = None,
+    peer: Annotated[str | None, typer.Option("--peer", help="Which peer of the room: its name or id.")] = None,
+    timeout: Timeout = 30.0,
+    pin: Pin = None,
+    token: Token = None,
+    key: Key = None,
+    name: Name = None,
+    as_json: Json = False,
+) -> None:
+    """Call a function of a peer and print its result.
+
+    [dim]rtcrpc call "$LINK" add 1 2
+    rtcrpc call "$LINK" move -a speed=2 --timeout 5[/]
+    """
+    from rtcrpc.cli.output import print_json, print_value, run
+    from rtcrpc.peer import Peer
+    from rtcrpc.proxy import CallOptions, make_params
+
+    async def main() -> None:
+        by_name = {}
+        for item in named or []:
+            argument, equals, value = item.partition("=")
+            if not equals:
+                raise ValueError(f"--arg: expected name=value, got {item!r}")
+            by_name[argument] = parse_argument(value)
+        if args and by_name:
+            raise ValueError(f"{method}: expected all arguments by position or all with --arg, got both")
+        params = make_params(method, tuple(parse_argument(a) for a in args or ()), by_name)
+        async with Peer(identity=identity_of(key), name=name).join(link, pin=pin, token=token) as room:
+            remote = await room.peer(peer, timeout=timeout)
+            result = await remote.invoke(method, params, CallOptions(timeout=timeout))
+        if as_json:
+            print_json(result)
+        else:
+            print_value(result)
+
+    run(main(), as_json=as_json)

@@ -1,0 +1,71 @@
+"""How commands speak: results on standard output, everything for people on standard error, errors with a way out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from rtcrpc.cli.exits import Exit, exit_of
+from rtcrpc.core.values import to_json
+from rtcrpc.errors import RemoteError, RtcRpcError
+
+__all__ = ["fail", "notes", "print_json", "print_qr", "print_value", "run"]
+
+notes = Console(stderr=True, highlight=False)
+"""For people."""
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON on standard output; bytes, times and big integers in the protocol's JSON form (section 10)."""
+    sys.stdout.write(json.dumps(to_json(value), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_value(value: Any) -> None:
+    """A result for people: text and bytes as they are, the rest as indented JSON."""
+    if isinstance(value, bytes):
+        sys.stdout.buffer.write(value)
+        sys.stdout.buffer.flush()
+    elif isinstance(value, str):
+        sys.stdout.write(value + "\n")
+    else:
+        sys.stdout.write(json.dumps(to_json(value), ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def print_qr(text: str) -> None:
+    """`text` as a QR code on standard error, drawn with block characters."""
+    import segno
+
+    segno.make(text, error="l", micro=False).terminal(out=sys.stderr, compact=True)
+
+
+def fail(error: BaseException, as_json: bool) -> NoReturn:
+    """Say what went wrong, and leave with the exit code for it."""
+    code = exit_of(error)
+    if as_json and isinstance(error, RtcRpcError):
+        print_json({"error": {"code": error.code, "message": error.message, "data": error.data, "kind": type(error).__name__}})
+    elif code is Exit.INTERRUPTED:
+        notes.print("[dim]stopped[/]")
+    else:
+        where = "the peer answered" if isinstance(error, RemoteError) else type(error).__name__
+        notes.print(f"[bold red]error[/] [dim]{where}:[/] {escape(str(error))}")
+        for issue in error.issues if isinstance(error, RemoteError) else ():
+            path = ".".join(str(part) for part in issue.get("path", ()))
+            notes.print(f"  {escape(path)}: expected {escape(str(issue.get('expected')))}, got {escape(str(issue.get('got')))}")
+    raise typer.Exit(int(code))
+
+
+def run(coroutine: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
+    """Run a command's coroutine; every expected error becomes a sentence and an exit code."""
+    try:
+        asyncio.run(coroutine)
+    except (RtcRpcError, OSError, ValueError, KeyboardInterrupt) as error:
+        fail(error, as_json)

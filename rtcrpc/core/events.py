@@ -1,0 +1,156 @@
+"""What a session tells its owner; see `rtcrpc.core.session`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from rtcrpc.core.envelope import Params, RequestId
+from rtcrpc.errors import LocalError, RemoteError, RtcRpcError
+
+__all__ = [
+    "CallFailed",
+    "CancelReceived",
+    "ErrorReceived",
+    "Event",
+    "NotificationReceived",
+    "PongReceived",
+    "RemoteInfo",
+    "RequestReceived",
+    "ResponseReceived",
+    "SessionClosed",
+    "SessionReady",
+    "SignRequired",
+    "TokenReceived",
+    "VerifyRequired",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteInfo:
+    """Who is at the other end, as its hello told and its proof confirmed (protocol section 6)."""
+
+    peer_id: str | None
+    """The proved key; None for a peer of level 0, which has shown none."""
+    name: str
+    """What it calls itself. It proves nothing."""
+    level: int
+    features: frozenset[str]
+    version: int
+    """The version of the protocol that both use."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignRequired:
+    """Sign `payload` with our key and hand the 64 bytes to `Session.signed`."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequired:
+    """Check `signature` over `payload` with the raw public key `key`, and hand the outcome to `Session.verified`."""
+
+    key: bytes
+    payload: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReady:
+    """Both proofs hold, or a peer of level 0 was admitted. `send_request` and its kind may be used from now on."""
+
+    peer: RemoteInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived:
+    """Serve this, then answer with `send_response` or `send_error` exactly once. `meta["timeout"]` is in milliseconds."""
+
+    id: RequestId
+    method: str
+    params: Params
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationReceived:
+    """Serve this; there is no answer."""
+
+    method: str
+    params: Params
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReceived:
+    """The caller of the open request `id` gave up: stop if possible, and answer all the same."""
+
+    id: RequestId
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseReceived:
+    """The call `id` of ours ended with a result."""
+
+    id: int
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReceived:
+    """The other side answered our call `id` with an error."""
+
+    id: int
+    error: RemoteError
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """Our call `id` ended on this side. `error.ran` is False when it certainly did not run."""
+
+    id: int
+    error: LocalError
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReceived:
+    """The other side shows what entitles it (protocol section 6.1). The policy decides what it is worth."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class PongReceived:
+    """A ping was answered after `rtt` seconds."""
+
+    rtt: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """The end, told once. Send what `data_to_send` still holds (a bye), let it drain, then close the connection.
+
+    `by`: `local` when this side said bye, `remote` when the other did, `broken` when the connection went without one.
+    """
+
+    code: int
+    reason: str
+    by: Literal["local", "remote", "broken"]
+    error: RtcRpcError
+
+
+Event: TypeAlias = (
+    SignRequired
+    | VerifyRequired
+    | SessionReady
+    | RequestReceived
+    | NotificationReceived
+    | CancelReceived
+    | ResponseReceived
+    | ErrorReceived
+    | CallFailed
+    | TokenReceived
+    | PongReceived
+    | SessionClosed
+)

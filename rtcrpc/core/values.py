@@ -1,0 +1,280 @@
+"""What may travel, and how it looks in JSON and in MessagePack (protocol section 10)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgpack
+
+from rtcrpc import limits
+from rtcrpc.core.identity import b64url_decode, b64url_encode
+from rtcrpc.errors import DecodeError, EncodeError
+
+__all__ = [
+    "EXT_INT",
+    "check_decoded",
+    "check_encodable",
+    "ext_hook",
+    "from_json",
+    "json_object",
+    "json_pairs_hook",
+    "msgpack_default",
+    "msgpack_pairs_hook",
+    "to_json",
+]
+
+EXT_INT = 1
+_SAFE = 2**53 - 1
+_LOWEST, _HIGHEST = -(2 ** (limits.MAX_INT_BITS - 1)), 2 ** (limits.MAX_INT_BITS - 1) - 1
+_SCALARS = frozenset({int, str, float, bool, type(None), bytes})
+_INT_TEXT = re.compile(r"-?(0|[1-9][0-9]*)\Z", re.ASCII)
+_MAX_INT_DIGITS = len(str(_HIGHEST)) + 1
+_TIME_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z", re.ASCII)
+_FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+# -- before encoding ---------------------------------------------------------------------------------------
+
+
+def check_encodable(value: Any, path: str = "") -> None:
+    """Raise an `EncodeError` that says where in `value` there is something that can't travel."""
+    if type(value) not in _SCALARS:
+        _check(value, path, 0)
+    elif type(value) is str or type(value) is int:
+        _check_scalar(value, path)
+
+
+def _check_scalar(value: Any, path: str) -> None:
+    if isinstance(value, str):
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise EncodeError(
+                    "expected well-formed Unicode, got text with a lone surrogate", path=path
+                ) from None
+    elif isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
+        raise EncodeError(
+            f"expected an integer of at most {limits.MAX_INT_BITS} bits, got one of {value.bit_length() + 1}",
+            path=path,
+        )
+
+
+def _check(value: Any, path: str, depth: int) -> None:
+    if isinstance(value, (list, tuple)):
+        if depth >= limits.MAX_DEPTH:
+            raise EncodeError(
+                f"expected at most {limits.MAX_DEPTH} levels of lists and maps, got more (does it hold itself?)",
+                path=path,
+            )
+        for index, item in enumerate(value):
+            if type(item) not in _SCALARS:
+                _check(item, f"{path}[{index}]", depth + 1)
+            elif type(item) is str or type(item) is int:
+                _check_scalar(item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        if depth >= limits.MAX_DEPTH:
+            raise EncodeError(
+                f"expected at most {limits.MAX_DEPTH} levels of lists and maps, got more (does it hold itself?)",
+                path=path,
+            )
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise EncodeError(
+                    f"expected text for the keys of a map, got {type(key).__name__} {key!r:.40}", path=path
+                )
+            _check_scalar(key, path)
+            if type(item) not in _SCALARS:
+                _check(item, f"{path}.{key}" if path else key, depth + 1)
+            elif type(item) is str or type(item) is int:
+                _check_scalar(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, datetime):
+        if value.tzinfo is None or value.utcoffset() is None:
+            raise EncodeError(
+                "expected a datetime with a time zone, got a naive one; use datetime.now(UTC)", path=path
+            )
+    elif isinstance(value, (str, int)):
+        _check_scalar(value, path)
+    elif not isinstance(value, (float, bytes, bytearray, memoryview)) and value is not None:
+        raise EncodeError(
+            f"expected null, a bool, a number, text, bytes, a datetime, a list or a dict; got {type(value).__qualname__}",
+            path=path,
+        )
+
+
+# -- MessagePack -------------------------------------------------------------------------------------------
+
+
+def msgpack_default(value: Any) -> Any:
+    """What msgpack can't pack by itself: integers beyond 64 bits become extension 1, two's complement, shortest."""
+    if isinstance(value, int):
+        return msgpack.ExtType(EXT_INT, value.to_bytes(_int_bytes(value), "big", signed=True))
+    raise EncodeError(f"{type(value).__qualname__} can't travel")
+
+
+def _int_bytes(value: int) -> int:
+    return ((value if value >= 0 else ~value).bit_length() + 8) // 8
+
+
+def ext_hook(code: int, data: bytes) -> Any:
+    """What an extension means; `DecodeError` for one that is unknown or not in its one form."""
+    if code != EXT_INT:
+        raise DecodeError(f"expected MessagePack extension {EXT_INT} or -1, got {code}")
+    if not data or len(data) * 8 > limits.MAX_INT_BITS:
+        raise DecodeError(f"expected an integer of 1 to {limits.MAX_INT_BITS // 8} bytes, got {len(data)}")
+    value = int.from_bytes(data, "big", signed=True)
+    if _int_bytes(value) != len(data):
+        raise DecodeError("expected an integer in its shortest form")
+    return value
+
+
+def msgpack_pairs_hook(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    """A map, whose keys are text and appear once."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise DecodeError("expected each key of a map once")
+    for key in result:
+        if type(key) is not str:
+            raise DecodeError(f"expected text for the keys of a map, got {type(key).__name__}")
+    return result
+
+
+def check_decoded(value: Any) -> None:
+    """`DecodeError` where lists and maps are nested deeper than `MAX_DEPTH`."""
+    if type(value) is list or type(value) is dict:
+        level: list[Any] = [value]
+        depth = 0
+        while level:
+            depth += 1
+            if depth > limits.MAX_DEPTH:
+                raise DecodeError(f"expected at most {limits.MAX_DEPTH} levels of lists and maps")
+            level = [
+                item
+                for container in level
+                for item in (container if type(container) is list else container.values())
+                if type(item) is list or type(item) is dict
+            ]
+
+
+# -- JSON --------------------------------------------------------------------------------------------------
+
+
+def to_json(value: Any) -> Any:
+    """`value` in its JSON form, ready for `json.dumps`. `EncodeError` for what can't travel."""
+    check_encodable(value)
+    return _to_json(value)
+
+
+def _to_json(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return int(value) if -_SAFE <= value <= _SAFE else {"$int": str(int(value))}
+    if isinstance(value, float):
+        return float(value) if value - value == 0 else {"$float": repr(float(value))}
+    if isinstance(value, dict):
+        made = {str(key): _to_json(item) for key, item in value.items()}
+        if len(made) == 1:
+            (key,) = made
+            if key.startswith("$"):
+                return {"$" + key: made[key]}
+        return made
+    if isinstance(value, (list, tuple)):
+        return [_to_json(item) for item in value]
+    if isinstance(value, datetime):
+        return {"$time": _time_text(value)}
+    return {"$bytes": b64url_encode(bytes(value))}
+
+
+def _time_text(value: datetime) -> str:
+    instant = value.astimezone(UTC)
+    text = instant.strftime("%Y").rjust(4, "0") + instant.strftime("-%m-%dT%H:%M:%S")
+    if instant.microsecond:
+        digits = f"{instant.microsecond:06d}"
+        text += "." + (digits[:3] if digits.endswith("000") else digits)
+    return text + "Z"
+
+
+def from_json(value: Any) -> Any:
+    """The value that a parsed JSON form stands for; `DecodeError` where it is in no form."""
+    if isinstance(value, dict):
+        return json_object({key: from_json(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    return value
+
+
+def json_pairs_hook(pairs: list[tuple[str, Any]]) -> Any:
+    """For `json.loads`: an object, with the `$` forms read (the objects inside have been read before)."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise DecodeError("expected each key of a map once")
+    return json_object(result)
+
+
+def json_object(members: dict[str, Any]) -> Any:
+    """What a JSON object means, whose members have been read already."""
+    if len(members) != 1:
+        return members
+    ((key, value),) = members.items()
+    if not key.startswith("$"):
+        return members
+    if key.startswith("$$"):
+        return {key[1:]: value}
+    reader = _FORMS.get(key)
+    if reader is None or type(value) is not str:
+        raise DecodeError(
+            f"expected one of {', '.join(_FORMS)} with text in it, or an escaped key; got {key[:40]!r}"
+        )
+    return reader(value)
+
+
+def _read_int(text: str) -> int:
+    if len(text) > _MAX_INT_DIGITS or not _INT_TEXT.match(text) or text == "-0":
+        raise DecodeError(
+            f"$int: expected the digits of an integer of at most {limits.MAX_INT_BITS} bits, got {text[:40]!r}"
+        )
+    value = int(text)
+    if not _LOWEST <= value <= _HIGHEST:
+        raise DecodeError(
+            f"$int: expected an integer of at most {limits.MAX_INT_BITS} bits, got one of {value.bit_length() + 1}"
+        )
+    return value
+
+
+def _read_float(text: str) -> float:
+    if text not in _FLOATS:
+        raise DecodeError(f"$float: expected nan, inf or -inf, got {text[:40]!r}")
+    return _FLOATS[text]
+
+
+def _read_bytes(text: str) -> bytes:
+    try:
+        return b64url_decode(text)
+    except ValueError as error:
+        raise DecodeError(f"$bytes: {error}") from None
+
+
+def _read_time(text: str) -> datetime:
+    if not _TIME_TEXT.match(text):
+        raise DecodeError(
+            f"$time: expected an instant in UTC as RFC 3339 has it, 2026-11-22T19:00:00Z; got {text[:40]!r}"
+        )
+    whole, _, fraction = text[:-1].partition(".")
+    try:
+        return datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(
+            microsecond=int((fraction + "000000")[:6]), tzinfo=UTC
+        )
+    except ValueError:
+        raise DecodeError(f"$time: there is no such instant: {text}") from None
+
+
+_FORMS: dict[str, Callable[[str], Any]] = {
+    "$int": _read_int,
+    "$float": _read_float,
+    "$bytes": _read_bytes,
+    "$time": _read_time,
+}

@@ -1,0 +1,291 @@
+"""The SCTP association of one channel, with bounds on what a peer can make it hold and do.
+
+aiortc collects a message for as long as it goes on, takes any number of channels, and reads chunks in
+ways that a hostile peer can turn into endless loops or into work without measure. `GuardedAssociation`
+takes its receive path over. Only one reliable, ordered stream is agreed, so chunks are put together in
+the order of their TSNs: what arrives early waits in a table, and each byte is touched once.
+
+A peer that breaks the rules gets its connection ended (`on_violation`); one that merely sends too far
+ahead has the excess dropped unacknowledged, as RFC 9260 section 6.2 has it, and sends it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from struct import unpack_from
+from typing import Final
+
+from aiortc import RTCDataChannel, RTCDtlsTransport, RTCSctpTransport
+from aiortc.rtcsctptransport import (
+    SCTP_DATA_FIRST_FRAG,
+    SCTP_DATA_LAST_FRAG,
+    WEBRTC_BINARY,
+    WEBRTC_BINARY_EMPTY,
+    WEBRTC_DCEP,
+    WEBRTC_STRING,
+    WEBRTC_STRING_EMPTY,
+    Chunk,
+    CookieAckChunk,
+    CookieEchoChunk,
+    DataChunk,
+    ForwardTsnChunk,
+    InitChunk,
+    SackChunk,
+    tsn_plus_one,
+)
+
+from rtcrpc.transport.base import CHANNEL_ID
+from rtcrpc.transport.webrtc.sdp import LOCAL_MAX_MESSAGE_SIZE
+
+__all__ = ["MAX_HELD", "GuardedAssociation", "well_formed"]
+
+logger = logging.getLogger("rtcrpc.transport")
+
+MAX_HELD: Final = 4 * 1024 * 1024
+"""Bytes held for a peer below its messages: parts of one that isn't whole, and chunks that came early."""
+
+CHUNK_COST: Final = 1024
+"""Bytes counted for a chunk that came early, beside its data: about twice what
+Python takes for it. So at most 4,096 are kept, which also bounds the work of listing them in an
+acknowledgement."""
+
+WINDOW: Final = 1024 * 1024
+"""Bytes that the peer may have on the way to us, as announced (a_rwnd); aiortc's own value."""
+
+MAX_GAPS: Final = 200
+"""Gaps told in one acknowledgement, so that it fits a packet. Later ones are told when these are closed."""
+
+MAX_DUPLICATES: Final = 16
+
+_TSNS: Final = 2**32
+_HALF: Final = 2**31
+
+_PARAMETER_CHUNKS: Final = {1: 16, 2: 16, 4: 0, 5: 0, 6: 0, 9: 0, 130: 0}
+"""Chunk types with parameters, and how far in these begin (RFC 9260 section 3.3, RFC 6525 section 3.1)."""
+
+
+def well_formed(packet: bytes) -> bool:
+    """Whether every parameter in an SCTP packet moves its reader on (RFC 9260 section 3.2.1).
+
+    aiortc steps over parameters by their own lengths, for ever if one says 0.
+    """
+    at = 12
+    while at + 4 <= len(packet):
+        kind, _, length = unpack_from("!BBH", packet, at)
+        end = at + length
+        if length < 4 or end > len(packet):
+            return False
+        fixed = _PARAMETER_CHUNKS.get(kind)
+        if fixed is not None:
+            inner = at + 4 + fixed
+            while inner + 4 <= end:
+                size = unpack_from("!H", packet, inner + 2)[0]
+                if size < 4:
+                    return False
+                inner += size + -size % 4
+        at = end + -length % 4
+    return True
+
+
+class GuardedAssociation(RTCSctpTransport):
+    """An association that carries channel `CHANNEL_ID` and nothing else.
+
+    `closed_by_peer` is true once the peer has asked to close the channel, `channel_reset` once both sides
+    have closed it. `on_violation` is told once, with what the peer did; nothing is read from it
+    afterwards.
+    """
+
+    def __init__(self, transport: RTCDtlsTransport, on_violation: Callable[[str], None]) -> None:
+        super().__init__(transport)
+        # Nothing may be skipped on a reliable channel, so the extension that skips is not offered.
+        self._local_partial_reliability = False
+        self._advertised_rwnd = WINDOW
+        self._on_violation = on_violation
+        self._violated = False
+        self._early: dict[int, DataChunk] = {}
+        self._early_bytes = 0
+        self._partial: bytearray | None = None
+        self._partial_kind = 0
+        self.closed_by_peer = False
+        self.channel_reset = False
+
+    @property
+    def held(self) -> int:
+        """Bytes held that are not yet a message, with what it costs to hold them."""
+        return self._early_bytes + len(self._early) * CHUNK_COST + len(self._partial or b"")
+
+    @property
+    def smoothed_rtt(self) -> float | None:
+        """Seconds; None until data was acknowledged."""
+        return self._srtt
+
+    def _violation(self, what: str) -> None:
+        if not self._violated:
+            self._violated = True
+            self._early.clear()
+            self._early_bytes = 0
+            self._partial = None
+            self._on_violation(what)
+
+    # -- packets -----------------------------------------------------------------------------------------
+
+    async def _handle_data(self, data: bytes) -> None:
+        if self._violated:
+            return
+        if not well_formed(data):
+            self._violation("sent an SCTP packet that is not well-formed")
+            return
+        try:
+            await super()._handle_data(data)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            # aiortc asserts what a peer should do; one that does otherwise must not take the DTLS task down.
+            logger.info("an SCTP packet could not be handled: %r", error)
+            self._violation(f"sent an SCTP packet that could not be handled ({type(error).__name__})")
+
+    async def _receive_chunk(self, chunk: Chunk) -> None:
+        if self._violated:
+            return
+        established = self._association_state is self.State.ESTABLISHED
+        if isinstance(chunk, InitChunk) and established:
+            # A late copy. aiortc would go back to the first TSN and deliver everything again.
+            return
+        if isinstance(chunk, CookieEchoChunk) and established:
+            # Our acknowledgement was lost. aiortc would open a closing channel again.
+            await self._send_chunk(CookieAckChunk())
+            return
+        if isinstance(chunk, ForwardTsnChunk):
+            self._violation("skipped data on a reliable channel")
+            return
+        await super()._receive_chunk(chunk)
+
+    async def _receive_sack_chunk(self, chunk: SackChunk) -> None:
+        # A gap block names a range: 16 bits wide, some hundred to a packet, and each of its TSNs is
+        # looked at.
+        outstanding = (self._local_tsn - 1 - chunk.cumulative_tsn) % _TSNS
+        if outstanding >= _HALF:
+            return
+        last = 0
+        for start, end in chunk.gaps:
+            if not last < start <= end <= outstanding:
+                return
+            last = end
+        await super()._receive_sack_chunk(chunk)
+
+    async def _send_chunk(self, chunk: Chunk) -> None:
+        try:
+            await super()._send_chunk(chunk)
+        except ConnectionError:
+            # Lost on the way, as far as SCTP is concerned; that the transport is gone is told by the
+            # transport.
+            logger.debug("not sent, the transport is gone: %s", chunk)
+
+    # -- data --------------------------------------------------------------------------------------------
+
+    async def _receive_data_chunk(self, chunk: DataChunk) -> None:
+        if self._last_received_tsn is None:
+            return
+        self._sack_needed = True
+        ahead = (chunk.tsn - self._last_received_tsn - 1) % _TSNS
+        if ahead >= _HALF or chunk.tsn in self._early:
+            if len(self._sack_duplicates) < MAX_DUPLICATES:
+                self._sack_duplicates.append(chunk.tsn)
+            return
+        if chunk.stream_id != CHANNEL_ID:
+            self._violation(f"opened a channel that was not agreed (stream {chunk.stream_id})")
+            return
+        if ahead:
+            self._keep_early(chunk)
+            return
+        self._take(chunk)
+        while self._early and not self._violated:
+            following = self._early.pop(tsn_plus_one(self._last_received_tsn), None)
+            if following is None:
+                break
+            self._early_bytes -= len(following.user_data)
+            self._sack_misordered.discard(following.tsn)
+            self._take(following)
+        self._advertised_rwnd = WINDOW - self._early_bytes - len(self._partial or b"")
+        await self._reset_deferred_streams()
+
+    def _keep_early(self, chunk: DataChunk) -> None:
+        if self.held + len(chunk.user_data) + CHUNK_COST > MAX_HELD:
+            return
+        self._early[chunk.tsn] = chunk
+        self._early_bytes += len(chunk.user_data)
+        self._sack_misordered.add(chunk.tsn)
+        self._advertised_rwnd = WINDOW - self._early_bytes - len(self._partial or b"")
+
+    def _take(self, chunk: DataChunk) -> None:
+        self._last_received_tsn = chunk.tsn
+        first = chunk.flags & SCTP_DATA_FIRST_FRAG
+        last = chunk.flags & SCTP_DATA_LAST_FRAG
+        if bool(first) is not (self._partial is None):
+            self._violation("sent parts of a message that don't follow one another")
+        elif first and last:
+            self._deliver(chunk.protocol, chunk.user_data)
+        elif self._partial is None:
+            self._partial = bytearray(chunk.user_data)
+            self._partial_kind = chunk.protocol
+        elif len(self._partial) + len(chunk.user_data) > LOCAL_MAX_MESSAGE_SIZE:
+            self._violation(f"sent a message longer than the {LOCAL_MAX_MESSAGE_SIZE} bytes that were agreed")
+        else:
+            self._partial += chunk.user_data
+            if last:
+                message, self._partial = bytes(self._partial), None
+                self._deliver(self._partial_kind, message)
+
+    def _deliver(self, kind: int, data: bytes) -> None:
+        if kind == WEBRTC_DCEP:
+            self._violation("opened a channel that was not agreed")
+            return
+        channel = self._data_channels.get(CHANNEL_ID)
+        if channel is None:
+            return
+        if kind == WEBRTC_BINARY:
+            channel.emit("message", data)
+        elif kind == WEBRTC_STRING:
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                self._violation("sent text that is not UTF-8")
+            else:
+                channel.emit("message", text)
+        elif kind == WEBRTC_BINARY_EMPTY:
+            channel.emit("message", b"")
+        elif kind == WEBRTC_STRING_EMPTY:
+            channel.emit("message", "")
+
+    async def _send_sack(self) -> None:
+        # As aiortc does it, but never longer than a packet.
+        sack = SackChunk()
+        sack.cumulative_tsn = self._last_received_tsn
+        sack.advertised_rwnd = max(0, self._advertised_rwnd)
+        sack.duplicates = self._sack_duplicates[:]
+        gaps: list[tuple[int, int]] = []
+        for position in sorted((tsn - sack.cumulative_tsn) % _TSNS for tsn in self._sack_misordered):
+            if gaps and position == gaps[-1][1] + 1:
+                gaps[-1] = (gaps[-1][0], position)
+            elif len(gaps) == MAX_GAPS or position > 0xFFFF:
+                break
+            else:
+                gaps.append((position, position))
+        sack.gaps = gaps
+        await self._send_chunk(sack)
+        self._sack_duplicates.clear()
+        self._sack_needed = False
+
+    # -- the end of the channel --------------------------------------------------------------------------
+
+    def _data_channel_close(self, channel: RTCDataChannel) -> None:
+        if channel.id in self._data_channel_inbound_reset:
+            self.closed_by_peer = True
+        super()._data_channel_close(channel)
+
+    def _data_channel_reset(self, stream_id: int) -> None:
+        # An abort closes the channel too, but only this says that nothing is missing.
+        both = self._data_channel_inbound_reset & self._data_channel_outbound_reset
+        self.channel_reset = self.channel_reset or CHANNEL_ID in both
+        super()._data_channel_reset(stream_id)
