@@ -33,7 +33,7 @@ async def echo(data: bytes) -> bytes:
 
 async def serve() -> None:
     """Serve until killed."""
-    async with serving(Plan(name="bench", registry=registry)) as served:
+    async with serving(Plan(name="bench", registry=registry, with_page=False)) as served:
         print(json.dumps({"link": served.link}), flush=True)
         await asyncio.Event().wait()
 

@@ -46,5 +46,11 @@ def print_table(rows: Sequence[Row]) -> None:
     for column in ("row", "value", "unit", "ratio", "to"):
         table.add_column(column, justify="right" if column in ("value", "ratio") else "left")
     for row in rows:
-        table.add_row(row.name, f"{row.value:,.3g}" if row.value < 100 else f"{row.value:,.0f}", row.unit, f"{row.ratio:.2f}x", row.baseline)
+        table.add_row(
+            row.name,
+            f"{row.value:,.3g}" if row.value < 100 else f"{row.value:,.0f}",
+            row.unit,
+            f"{row.ratio:.2f}x",
+            row.baseline,
+        )
     Console(width=120).print(table)

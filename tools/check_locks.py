@@ -29,9 +29,7 @@ def check_pip(text: str) -> list[str]:
     faults = []
     for number, line in enumerate(text.splitlines(), 1):
         if not ALLOWED.fullmatch(line):
-            faults.append(
-                f"requirements/dev.txt:{number}: expected a package, a hash or a comment, got {line!r}"
-            )
+            faults.append(f"requirements/dev.txt:{number}: expected a package, a hash or a comment, got {line!r}")
     for entry in re.split(r"\n(?=\S)", text):
         if not entry.startswith("#") and "--hash=sha256:" not in entry:
             faults.append(f"requirements/dev.txt: no hash: {entry.splitlines()[0]}")
@@ -43,9 +41,7 @@ def check_npm(text: str) -> list[str]:
     faults = []
     for name, package in json.loads(text)["packages"].items():
         if "resolved" in package:
-            faults.append(
-                f"js-client/package-lock.json: {name} has an address (`resolved`): see js-client/.npmrc"
-            )
+            faults.append(f"js-client/package-lock.json: {name} has an address (`resolved`): see js-client/.npmrc")
         if name and "integrity" not in package:
             faults.append(f"js-client/package-lock.json: {name} has no hash (`integrity`)")
     return faults

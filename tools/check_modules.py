@@ -54,9 +54,7 @@ def check_face(text: str) -> list[str]:
     for node in ast.walk(ast.parse(text)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         if isinstance(node, ast.Import) and "rtcrpc" in names:
-            faults.append(
-                f"line {node.lineno}: expected the import of a module, got that of the whole package"
-            )
+            faults.append(f"line {node.lineno}: expected the import of a module, got that of the whole package")
         if isinstance(node, ast.ImportFrom) and node.module == "rtcrpc":
             modules = {path.stem for path in (ROOT / "rtcrpc").iterdir()}
             faults += [
@@ -104,9 +102,7 @@ def check_typescript(text: str) -> list[str]:
     for number, line in enumerate(lines, 1):
         declaration = DECLARATION.match(line)
         name = declaration.group(1) if declaration else ""
-        overload = (
-            declaration is not None and re.match(rf"export (async )?function {name}\b", previous) is not None
-        )
+        overload = declaration is not None and re.match(rf"export (async )?function {name}\b", previous) is not None
         if declaration and not overload and not previous.endswith("*/"):
             faults.append(f"line {number}: {name} is exported: expected a /** comment */ before it")
         previous = line.strip()

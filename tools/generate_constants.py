@@ -144,9 +144,7 @@ def exported(names: list[str]) -> list[str]:
 def docstring(text: str) -> list[str]:
     """An attribute docstring within the line length."""
     one = f'"""{text}"""'
-    return (
-        [one] if len(one) <= WIDTH else [*textwrap.wrap(f'"""{text}', WIDTH, break_on_hyphens=False), '"""']
-    )
+    return [one] if len(one) <= WIDTH else [*textwrap.wrap(f'"""{text}', WIDTH, break_on_hyphens=False), '"""']
 
 
 def comment(text: str, prefix: str) -> list[str]:

@@ -1,6 +1,6 @@
 /** What a result is, and so how it is best shown: pure, no DOM. */
 
-import { toJson } from "../src/core/values.js";
+import { writeJson } from "../src/core/json.js";
 import { isRecord } from "./openrpc.js";
 
 /** How to show a result. */
@@ -104,7 +104,7 @@ export function scalarText(value: unknown): string {
 
 /** Any value as the JSON of the protocol (section 10), for the clipboard. */
 export function asJson(value: unknown): string {
-  return JSON.stringify(toJson(value), null, 2) ?? "null";
+  return JSON.stringify(JSON.parse(writeJson(value)), null, 2);
 }
 
 /** The first line of an outcome, for the history: text of at most about `most` characters. */

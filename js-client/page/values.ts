@@ -1,6 +1,6 @@
 /** What a user filled in -> the typed value to send, or what is wrong with it: pure, no DOM. */
 
-import { fromJson } from "../src/core/values.js";
+import { readJson } from "../src/core/json.js";
 import type { Field, Kind, ListKind, NumberKind, TextKind } from "./fields.js";
 import { isRecord } from "./openrpc.js";
 import { count } from "./text.js";
@@ -212,7 +212,7 @@ function readText(kind: Kind, text: string, path: Path, problems: Problem[]): un
     case "instant":
       return readInstant(text, path, problems);
     case "json":
-      return readJson(kind.expects, text, path, problems);
+      return readBox(kind.expects, text, path, problems);
     case "text":
       checkLength(kind, text, path, problems);
       return text;
@@ -286,10 +286,11 @@ function readInstant(text: string, path: Path, problems: Problem[]): Date | unde
   return instant;
 }
 
-function readJson(expects: "array" | "object" | "any", text: string, path: Path, problems: Problem[]): unknown {
+function readBox(expects: "array" | "object" | "any", text: string, path: Path, problems: Problem[]): unknown {
   let value: unknown;
   try {
-    value = fromJson(JSON.parse(text, exactIntegers));
+    // The client's own reader: big integers stay exact, $ forms become bytes and times, and no key reaches a prototype.
+    ({ value } = readJson(text));
   } catch (error) {
     problems.push({ path, message: `expected JSON: ${error instanceof Error ? error.message : String(error)}` });
     return undefined;
@@ -298,12 +299,4 @@ function readJson(expects: "array" | "object" | "any", text: string, path: Path,
     problems.push({ path, message: expects === "array" ? "expected a list, such as [1, 2]" : 'expected an object, such as {"a": 1}' });
   }
   return value;
-}
-
-/** JSON.parse rounds big integers; where the browser hands over the source text they stay exact. */
-function exactIntegers(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
-  const source = context?.source;
-  return typeof value === "number" && !Number.isSafeInteger(value) && source !== undefined && /^-?\d{1,1300}$/u.test(source)
-    ? BigInt(source)
-    : value;
 }

@@ -98,8 +98,9 @@ export class ConnectionLost extends LocalError {
   /** False: the call certainly did not run, and may be tried again. Null: it may have run. */
   readonly ran: false | null;
 
-  constructor(message: string, ran: false | null = null) {
-    super(message, codes.CONNECTION_LOST, ran === false ? { ran: false } : null);
+  /** `code` differs where the other side said in its bye why it leaves. */
+  constructor(message: string, ran: false | null = null, code: number = codes.CONNECTION_LOST) {
+    super(message, code, ran === false ? { ran: false } : null);
     this.ran = ran;
   }
 }

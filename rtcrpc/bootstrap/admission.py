@@ -57,9 +57,7 @@ class Admission:
         match = _AUTHORITY.fullmatch(host)
         if match is not None and (is_loopback_host(match[1]) or not self._hosts.isdisjoint({host, match[1]})):
             return None
-        return Refusal(
-            421, f"the host {_shown(host)} is not served here; list it in the bootstrap's hosts to serve it"
-        )
+        return Refusal(421, f"the host {_shown(host)} is not served here; list it in the bootstrap's hosts to serve it")
 
     def check_origin(self, origins: Sequence[str], host: str, *, secure: bool) -> Refusal | None:
         """Judge the values of all `Origin` headers of a WebSocket request whose `Host` was found good.
@@ -143,9 +141,7 @@ def _listed_host(host: str) -> str:
     lowered = host.lower()
     if _AUTHORITY.fullmatch(lowered) is None:
         hint = "; any host would let any site in by DNS rebinding" if "*" in host else ""
-        raise ValueError(
-            f"hosts: expected a name such as example.org or example.org:8443, got {host!r}{hint}"
-        )
+        raise ValueError(f"hosts: expected a name such as example.org or example.org:8443, got {host!r}{hint}")
     return lowered
 
 
@@ -155,9 +151,7 @@ def _listed_origin(origin: str) -> str:
     if lowered == "null":
         return lowered
     if not found or not scheme or _AUTHORITY.fullmatch(authority) is None:
-        raise ValueError(
-            f"allowed_origins: expected such as https://me.github.io, '*' or 'null', got {origin!r}"
-        )
+        raise ValueError(f"allowed_origins: expected such as https://me.github.io, '*' or 'null', got {origin!r}")
     port = _DEFAULT_PORTS.get(scheme)
     return lowered.removesuffix(f":{port}") if port is not None else lowered
 

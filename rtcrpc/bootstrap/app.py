@@ -51,9 +51,7 @@ def create_app(config: BootstrapConfig | None = None) -> Starlette:
     ]
     if config.page_dir is not None:
         routes.append(Mount("/", PageFiles(config.page_dir)))
-    app = Starlette(
-        routes=routes, middleware=[Middleware(SecurityHeaders), Middleware(_HostGate, admission=admission)]
-    )
+    app = Starlette(routes=routes, middleware=[Middleware(SecurityHeaders), Middleware(_HostGate, admission=admission)])
     app.state.rooms = rooms
     return app
 
@@ -159,9 +157,7 @@ class _RoomsEndpoint:
             return Refusal(404, str(error))
         scope = websocket.scope
         host = _header(scope, b"host")[0]
-        refusal = self._admission.check_origin(
-            _header(scope, b"origin"), host, secure=scope["scheme"] == "wss"
-        )
+        refusal = self._admission.check_origin(_header(scope, b"origin"), host, secure=scope["scheme"] == "wss")
         if refusal is None and SUBPROTOCOL not in scope["subprotocols"]:
             return Refusal(400, f"expected the WebSocket subprotocol {SUBPROTOCOL}")
         return refusal
@@ -169,9 +165,7 @@ class _RoomsEndpoint:
     async def _converse(self, websocket: WebSocket, address: str) -> None:
         loop = asyncio.get_running_loop()
         host = _header(websocket.scope, b"host")[0]
-        socket, actions = self._rooms.connect(
-            websocket.path_params["room"], host, loop.time(), address=address
-        )
+        socket, actions = self._rooms.connect(websocket.path_params["room"], host, loop.time(), address=address)
         outbox = self._outboxes[socket] = _Outbox(websocket)
         writer = asyncio.create_task(outbox.run())
         deadline = loop.call_at(socket.deadline, self._expire, socket)
@@ -209,9 +203,7 @@ class _RoomsEndpoint:
             match action:
                 case Deliver(socket, text):
                     if not outbox.put(text):
-                        pending.extend(
-                            self._rooms.fail(socket, CLOSE_BUSY, "this connection is not read fast enough")
-                        )
+                        pending.extend(self._rooms.fail(socket, CLOSE_BUSY, "this connection is not read fast enough"))
                 case Close():
                     outbox.close(action)
 

@@ -65,24 +65,19 @@ class BootstrapConfig:
     def __post_init__(self) -> None:
         for field in ("hosts", "allowed_origins", "trusted_proxies"):
             if isinstance(value := getattr(self, field), str):
-                raise ValueError(
-                    f"{field}: expected a tuple of texts, got the text {value!r}; write ({value!r},)"
-                )
+                raise ValueError(f"{field}: expected a tuple of texts, got the text {value!r}; write ({value!r},)")
         if self.token is not None and not 0 < len(self.token) <= limits.TOKEN_LENGTH:
             raise ValueError(f"token: expected 1 to {limits.TOKEN_LENGTH} characters, got {len(self.token)}")
         if not 0 < self.max_peers_per_room <= limits.MAX_PEERS_PER_ROOM:
             raise ValueError(
-                f"max_peers_per_room: expected 1 to {limits.MAX_PEERS_PER_ROOM}, "
-                f"got {self.max_peers_per_room}"
+                f"max_peers_per_room: expected 1 to {limits.MAX_PEERS_PER_ROOM}, got {self.max_peers_per_room}"
             )
         if self.page_dir is not None and not self.page_dir.is_dir():
             raise ValueError(f"page_dir: expected a folder, got {str(self.page_dir)!r}")
         if self.public_url is not None:
             parts = urlsplit(self.public_url)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-                raise ValueError(
-                    f"public_url: expected such as https://example.org/rtc, got {self.public_url!r}"
-                )
+                raise ValueError(f"public_url: expected such as https://example.org/rtc, got {self.public_url!r}")
         self._check_ice_servers()
 
     def _check_ice_servers(self) -> None:

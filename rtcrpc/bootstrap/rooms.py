@@ -117,9 +117,7 @@ class Rooms:
 
     # -- what the driver calls ---------------------------------------------------------------------
 
-    def connect(
-        self, room: str, authority: str, now: float, *, address: str = ""
-    ) -> tuple[RoomSocket, list[Action]]:
+    def connect(self, room: str, authority: str, now: float, *, address: str = "") -> tuple[RoomSocket, list[Action]]:
         """A socket was accepted. `room` is the one its path names, `authority` its `Host`, `address` what
         counts as one client.
         """
@@ -186,25 +184,19 @@ class Rooms:
         if socket.member is None:
             what = message.method if message.method.isprintable() else "something else"
             request_id = message.id if isinstance(message, Request) else None
-            return self._error(
-                socket, request_id, codes.UNAUTHENTICATED, f"expected rpc.join first, got {what[:64]}"
-            )
+            return self._error(socket, request_id, codes.UNAUTHENTICATED, f"expected rpc.join first, got {what[:64]}")
         match message:
             case Request(method="rpc.peers"):
                 return [self._result(socket, message.id, {"peers": self._others(socket)})]
             case Request(method="rpc.signal") | Notification(method="rpc.signal"):
                 return self._signal(socket, socket.member, message)
             case Request():
-                return self._error(
-                    socket, message.id, codes.METHOD_NOT_FOUND, "the bootstrap has no such method"
-                )
+                return self._error(socket, message.id, codes.METHOD_NOT_FOUND, "the bootstrap has no such method")
         return []  # notifications it does not know are ignored
 
     def _join(self, socket: RoomSocket, request: Request) -> list[Action]:
         if socket.joined:
-            return self._error(
-                socket, request.id, codes.INVALID_REQUEST, "expected one rpc.join for each connection"
-            )
+            return self._error(socket, request.id, codes.INVALID_REQUEST, "expected one rpc.join for each connection")
         try:
             versions, join = parse_join(request.params)
         except ProtocolError as error:

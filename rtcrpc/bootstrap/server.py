@@ -104,9 +104,7 @@ class Bootstrap:
 
     async def _bind(self, host: str, port: int) -> socket_module.socket:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(
-            host, port, type=socket_module.SOCK_STREAM, flags=socket_module.AI_PASSIVE
-        )
+        found = await loop.getaddrinfo(host, port, type=socket_module.SOCK_STREAM, flags=socket_module.AI_PASSIVE)
         # "localhost" may mean ::1 and 127.0.0.1; one is enough, and a browser tries both.
         family, kind, protocol, _, address = min(found, key=lambda info: info[0] != socket_module.AF_INET)
         config = self.config
@@ -124,9 +122,7 @@ class Bootstrap:
         except OSError as error:
             listener.close()
             advice = "choose another port, or 0 for a free one"
-            raise OSError(
-                error.errno, f"can't listen on {host} port {port}: {error.strerror}; {advice}"
-            ) from None
+            raise OSError(error.errno, f"can't listen on {host} port {port}: {error.strerror}; {advice}") from None
         return listener
 
     def _server_config(

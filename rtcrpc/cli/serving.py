@@ -22,7 +22,7 @@ __all__ = ["Plan", "Served", "invite_secret", "serving"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to serve. `bootstrap` None: embed one on `host` and `port` (0: any that is free)."""
+    """How to serve. `bootstrap` None: embed one on `host` and `port` (0: any that is free); `with_page`: it serves the page too."""
 
     name: str
     registry: Registry
@@ -32,6 +32,7 @@ class Plan:
     page: str | None = None
     host: str = "127.0.0.1"
     port: int = 0
+    with_page: bool = True
     open_to_room: bool = False
     ice_servers: tuple[IceServerInfo, ...] = ()
     allowed_origins: tuple[str, ...] = ()
@@ -68,7 +69,7 @@ async def serving(plan: Plan) -> AsyncIterator[Served]:
     async with AsyncExitStack() as stack:
         if plan.bootstrap is None:
             config = BootstrapConfig(
-                page_dir=static_dir(),
+                page_dir=static_dir() if plan.with_page else None,
                 ice_servers=plan.ice_servers,
                 allowed_origins=plan.allowed_origins,
                 hosts=plan.allowed_hosts,

@@ -240,7 +240,7 @@ class RoomDriver:
                 self._candidate_received(remote, signal.attempt, payload)
             case "refuse" if remote.negotiation.is_current(signal.attempt) and remote.dialing is not None:
                 error = Unavailable(f"{self._describe(signal.sender)} refused: {payload.get('reason', '')}")
-                self._abandon(signal.sender, remote, error)
+                self._abandon(signal.sender, remote, error, tell=False)
             case kind:
                 logger.debug("ignored a signal %r of attempt %s: it belongs to no dial of ours", kind, signal.attempt)
 
@@ -274,7 +274,6 @@ class RoomDriver:
             await self._add_early_candidates(remote, link, attempt)
         except RtcRpcError as error:
             logger.warning("the offer of %s was refused: %s", self._describe(peer_id), error)
-            self._send(peer_id, attempt, {"kind": "refuse", "code": error.code, "reason": error.message})
             if remote.dialing is link:
                 self._abandon(peer_id, remote, error)
             return
@@ -394,7 +393,11 @@ class RoomDriver:
                 return peer_id, remote
         return "", None
 
-    def _abandon(self, peer_id: str, remote: _Remote, error: Exception) -> None:
+    def _abandon(self, peer_id: str, remote: _Remote, error: Exception, *, tell: bool = True) -> None:
+        if tell and remote.dialing is not None and not self._closed:
+            # Else the other side would hold on to the attempt, and ignore our next offer as glare, until its own time is up.
+            refusal = {"kind": "refuse", "code": codes.UNAVAILABLE, "reason": str(error)[:200]}
+            self._send(peer_id, remote.attempt, refusal)
         self._drop_dialing(remote, str(error))
         self._failed(peer_id, remote, error)
 

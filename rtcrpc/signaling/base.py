@@ -70,7 +70,8 @@ class SignalingEvents(Protocol):
         """We are in the room, for the first time or again after the connection was lost.
 
         The members of the first `joined` are not announced by `peer_joined` as well. After a later one
-        `peer_left` and `peer_joined` follow for what changed in between.
+        `peer_joined` follows for those who are new. Those who are missing have 5 seconds to come back, since
+        they may have lost the same bootstrap; then `peer_left` says that they went.
         """
 
     def peer_joined(self, member: Member) -> None:

@@ -138,8 +138,7 @@ def authority_of(url: str) -> str:
         raise SignalingError(f"expected a ws:// or wss:// URL, got {url!r}: {error}") from None
     if parts.scheme not in ("ws", "wss") or not host or "@" in parts.netloc or parts.fragment:
         raise SignalingError(
-            f"expected the URL of a room, such as wss://example.org/room/lab, without user or fragment; "
-            f"got {url!r}"
+            f"expected the URL of a room, such as wss://example.org/room/lab, without user or fragment; got {url!r}"
         )
     if not host.isascii():
         try:

@@ -9,9 +9,9 @@ OFFLINE --connection_made--> CHALLENGE --rpc.challenge--> JOINING --result--> JO
    +------- connection_lost, leave, an error response, a message that breaks the protocol ------+
 ```
 
-Call `connection_made` for each new connection, `receive_text` for each message, `connection_lost` at its end.
-After each of them take `events_received` and write `data_to_send`. Nothing that a bootstrap sends makes a
-method raise.
+Call `connection_made` for each new connection, `receive_text` for each message, `connection_lost` at its end,
+`tick` when the time is `next_tick`. After each of them take `events_received` and write `data_to_send`. Nothing
+that a bootstrap sends makes a method raise.
 """
 
 from __future__ import annotations
@@ -54,10 +54,9 @@ __all__ = [
 ]
 
 _MAX_WAITING: Final = 256
-_VERIFIES_A_SECOND: Final = (
-    200  # at about 0.1 ms each: a flood of forged signals takes at most 2 % of the network loop
-)
+_VERIFIES_A_SECOND: Final = 200  # at about 0.1 ms each: a flood of forged signals takes at most 2 % of the network loop
 _VERIFY_BURST: Final = 2048
+_ABSENCE_SECONDS: Final = 5.0
 
 
 class SessionState(enum.Enum):
@@ -100,6 +99,15 @@ class BootstrapBroke:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A signal that can't go out yet, and since when."""
+
+    since: float
+    to: str
+    text: str
+
+
 SignalingEvent: TypeAlias = Joined | MemberJoined | MemberLeft | Signal | JoinRefused | BootstrapBroke
 
 
@@ -107,7 +115,9 @@ class SignalingSession:
     """One peer's membership of one room.
 
     `authority` is the host and port that the URL's `Host` header has (`authority_of`); the proof of the join
-    is bound to it. `dropped` counts what was ignored, by reason.
+    is bound to it. `absence`: the seconds that members may take to come back after a rejoin before they count as
+    gone. (When a bootstrap restarts, the first to return finds an empty room. Nobody left.) `dropped` counts what
+    was ignored, by reason.
     """
 
     def __init__(
@@ -118,6 +128,7 @@ class SignalingSession:
         authority: str,
         *,
         token: str | None = None,
+        absence: float = _ABSENCE_SECONDS,
         now: float = 0.0,
     ) -> None:
         self.identity = identity
@@ -127,18 +138,21 @@ class SignalingSession:
         self.state = SessionState.OFFLINE
         self.dropped: Counter[str] = Counter()
         self._token = token
-        self._members: dict[str, Member] | None = None
+        self._absence = absence
+        self._members: dict[str, Member] = {}
+        self._was_joined = False
+        self._absent: dict[str, float] = {}
         self._seen = SeenSignals()
         self._verifies = TokenBucket(_VERIFIES_A_SECOND, _VERIFY_BURST, now)
         self._next_id = 0
         self._outgoing: deque[str] = deque()
-        self._waiting: deque[tuple[float, str]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._events: list[SignalingEvent] = []
 
     @property
     def members(self) -> tuple[Member, ...]:
         """The others in the room, as last heard."""
-        return tuple((self._members or {}).values())
+        return tuple(self._members.values())
 
     # -- the connection ----------------------------------------------------------------------------
 
@@ -150,6 +164,7 @@ class SignalingSession:
     def connection_lost(self) -> None:
         """The connection is gone. Members are kept, to tell the difference after the next join."""
         self._outgoing.clear()
+        self._absent.clear()
         self.state = SessionState.OFFLINE
 
     def receive_text(self, text: str, now: float) -> None:
@@ -160,6 +175,15 @@ class SignalingSession:
             self._receive(decode_message(text, MAX_RESULT), now)
         except (ProtocolError, TooLarge) as error:
             self._break(str(error))
+
+    def tick(self, now: float) -> None:
+        """Let the time that passed count."""
+        for peer_id in [peer_id for peer_id, until in self._absent.items() if now >= until]:
+            self._member_left(peer_id)
+
+    def next_tick(self) -> float | None:
+        """The time at which `tick` has something to do, None for never."""
+        return min(self._absent.values(), default=None)
 
     def data_to_send(self) -> list[str]:
         """The texts to write, in order."""
@@ -186,16 +210,14 @@ class SignalingSession:
             raise SignalingError(
                 f"expected a signal of at most {limits.SIGNALING_MESSAGE} bytes, got {len(text.encode())}"
             )
-        waiting = self._outgoing if self.state is SessionState.JOINED else self._waiting
         self._forget_stale(now)
-        if len(waiting) >= _MAX_WAITING:
-            raise SignalingError(
-                f"{_MAX_WAITING} signals wait for the bootstrap already; this one was not sent"
-            )
-        if self.state is SessionState.JOINED:
+        ready = self.state is SessionState.JOINED and to not in self._absent
+        if len(self._outgoing if ready else self._waiting) >= _MAX_WAITING:
+            raise SignalingError(f"{_MAX_WAITING} signals wait for the bootstrap already; this one was not sent")
+        if ready:
             self._outgoing.append(text)
         else:
-            self._waiting.append((now, text))
+            self._waiting.append(_Waiting(now, to, text))
 
     def leave(self) -> None:
         """Say `rpc.leave`. Write `data_to_send`, then close the connection."""
@@ -238,7 +260,7 @@ class SignalingSession:
             case "rpc.ping", _:
                 self._send(Notification(method="rpc.pong", params={"n": parse_count(params)}, meta={}))
             case "rpc.joined", SessionState.JOINED:
-                self._member_joined(parse_member(params))
+                self._member_joined(parse_member(params), now)
             case "rpc.left", SessionState.JOINED:
                 self._member_left(parse_peer(params))
             case "rpc.signal", SessionState.JOINED:
@@ -263,28 +285,49 @@ class SignalingSession:
         before = self._members
         self._members = {member.peer_id: member for member in joined.members}
         self._events.append(joined)
-        if before is not None:
-            self._events.extend(MemberLeft(peer_id) for peer_id in before if peer_id not in self._members)
-            self._events.extend(
-                MemberJoined(member) for member in joined.members if before.get(member.peer_id) != member
-            )
-        self._forget_stale(now)
-        self._outgoing.extend(text for _, text in self._waiting)
-        self._waiting.clear()
+        if self._was_joined:
+            self._compare(before, joined.members, now)
+        self._was_joined = True
+        self._send_waiting(now)
 
-    def _member_joined(self, member: Member) -> None:
-        members = self._members if self._members is not None else {}
+    def _send_waiting(self, now: float) -> None:
+        """Send what waits, but for those who are not back yet: a bootstrap keeps no signal for anybody."""
+        self._forget_stale(now)
+        waiting, self._waiting = self._waiting, deque()
+        for signal in waiting:
+            if signal.to in self._absent:
+                self._waiting.append(signal)
+            else:
+                self._outgoing.append(signal.text)
+
+    def _compare(self, before: dict[str, Member], listed: tuple[Member, ...], now: float) -> None:
+        for member in listed:
+            if before.pop(member.peer_id, None) != member:
+                self._events.append(MemberJoined(member))
+        for member in before.values():
+            self._members[member.peer_id] = member
+            self._absent[member.peer_id] = now + self._absence
+        while len(self._absent) > limits.MAX_PEERS_PER_ROOM:
+            self._member_left(next(iter(self._absent)))
+        self.tick(now)
+
+    def _member_joined(self, member: Member, now: float) -> None:
+        members = self._members
         if member.peer_id == self.identity.peer_id:
             return
-        if member.peer_id not in members and len(members) >= limits.MAX_PEERS_PER_ROOM:
-            raise ProtocolError(
-                f"expected at most {limits.MAX_PEERS_PER_ROOM} peers in the room, got another"
-            )
+        back = self._absent.pop(member.peer_id, None) is not None
+        present = len(members) - len(self._absent)
+        if member.peer_id not in members and present >= limits.MAX_PEERS_PER_ROOM:
+            raise ProtocolError(f"expected at most {limits.MAX_PEERS_PER_ROOM} peers in the room, got another")
+        if not back or members.get(member.peer_id) != member:
+            self._events.append(MemberJoined(member))
         members[member.peer_id] = member
-        self._events.append(MemberJoined(member))
+        if back:
+            self._send_waiting(now)
 
     def _member_left(self, peer_id: str) -> None:
-        if self._members is not None and self._members.pop(peer_id, None) is not None:
+        self._absent.pop(peer_id, None)
+        if self._members.pop(peer_id, None) is not None:
             self._events.append(MemberLeft(peer_id))
 
     def _signal(self, params: object, now: float) -> None:
@@ -316,7 +359,7 @@ class SignalingSession:
         self._outgoing.append(encode_message(message))
 
     def _forget_stale(self, now: float) -> None:
-        while self._waiting and now - self._waiting[0][0] > limits.DIAL_SECONDS:
+        while self._waiting and now - self._waiting[0].since > limits.DIAL_SECONDS:
             self._waiting.popleft()
             self.dropped["stale"] += 1
 

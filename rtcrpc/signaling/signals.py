@@ -22,9 +22,7 @@ __all__ = ["SeenSignals", "SignalMessage", "parse_payload", "parse_signal", "sig
 _DOMAIN: Final = "rtcrpc-signal-v1"
 _ATTEMPT_BYTES: Final = 16
 _SIGNATURE_BYTES: Final = 64
-_MAX_CANDIDATE: Final = (
-    1024  # the longest real candidate line, with an IPv6 relay and every extension, is under 300
-)
+_MAX_CANDIDATE: Final = 1024  # the longest real candidate line, with an IPv6 relay and every extension, is under 300
 _MAX_MID: Final = 16
 _MAX_REASON: Final = 256
 
@@ -89,9 +87,7 @@ class SeenSignals:
             self._offers.popitem(last=False)
 
 
-def sign_signal(
-    identity: Identity, room: str, to: str, attempt: str, payload: Mapping[str, Any]
-) -> SignalMessage:
+def sign_signal(identity: Identity, room: str, to: str, attempt: str, payload: Mapping[str, Any]) -> SignalMessage:
     """A payload, checked as a receiver would check it, signed for one receiver, room and attempt.
 
     Raises `SignalingError` when the payload is none of section 9 or is too long for a signaling message.

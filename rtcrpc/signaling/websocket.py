@@ -83,11 +83,12 @@ class WebSocketSignaling:
         token: str | None = None,
         ssl: ssl_module.SSLContext | None = None,
         persistent: bool = False,
+        absence: float = 5.0,
         backoff: Backoff | None = None,
         random: Callable[[], float] = random_module.random,
     ) -> None:
         self.url = url
-        self.session = SignalingSession(identity, name, room_of(url), authority_of(url), token=token)
+        self.session = SignalingSession(identity, name, room_of(url), authority_of(url), token=token, absence=absence)
         self._events = events
         self._ssl = ssl
         self._persistent = persistent
@@ -96,6 +97,7 @@ class WebSocketSignaling:
         self._first: asyncio.Future[Joined] | None = None
         self._wake = asyncio.Event()
         self._state: SignalingState = "closed"
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def state(self) -> SignalingState:
@@ -145,9 +147,7 @@ class WebSocketSignaling:
                     reason = ending.reason
                     return
                 delay = self._backoff.after_loss() if ending.kind == "lost" else self._backoff.after_refusal()
-                logger.info(
-                    "signaling for room %r: %s; next try in %.1f s", self.session.room, ending.reason, delay
-                )
+                logger.info("signaling for room %r: %s; next try in %.1f s", self.session.room, ending.reason, delay)
                 self._change("reconnecting", ending.reason)
                 await asyncio.sleep(delay)
         except Exception:
@@ -180,8 +180,7 @@ class WebSocketSignaling:
         except (OSError, TimeoutError, WebSocketException, ImportError) as error:
             return _Ending(
                 "lost",
-                f"can't reach the bootstrap at {self._where}: "
-                f"{error or type(error).__name__}; is it running?",
+                f"can't reach the bootstrap at {self._where}: {error or type(error).__name__}; is it running?",
             )
         try:
             return await self._conversation(websocket, first)
@@ -206,23 +205,21 @@ class WebSocketSignaling:
                 while True:
                     text = await websocket.recv()
                     if isinstance(text, bytes):
-                        return _Ending(
-                            "refused", f"expected text from the bootstrap at {self._where}, got bytes"
-                        )
+                        return _Ending("refused", f"expected text from the bootstrap at {self._where}, got bytes")
                     self.session.receive_text(text, loop.time())
                     self._wake.set()
                     if (ending := self._deliver(first)) is not None:
                         return ending
+                    self._set_timer(self.session.next_tick())
                     if joined_at is None and self.session.state is SessionState.JOINED:
                         joined_at = loop.time()
                         deadline.reschedule(None)
         except TimeoutError:
-            return _Ending(
-                "lost", f"the bootstrap at {self._where} did not let us join within {_JOIN_SECONDS:.0f} s"
-            )
+            return _Ending("lost", f"the bootstrap at {self._where} did not let us join within {_JOIN_SECONDS:.0f} s")
         except ConnectionClosed as closed:
             return self._closed(closed)
         finally:
+            self._set_timer(None)
             if joined_at is not None and loop.time() - joined_at >= _STEADY_SECONDS:
                 self._backoff.reset()
             writer.cancel()
@@ -261,12 +258,21 @@ class WebSocketSignaling:
                 case Signal():
                     self._events.signal_received(event)
                 case JoinRefused(code, message):
-                    return _Ending(
-                        "refused", f"the bootstrap at {self._where} refused the join: {message} ({code})"
-                    )
+                    return _Ending("refused", f"the bootstrap at {self._where} refused the join: {message} ({code})")
                 case BootstrapBroke(reason):
                     return _Ending("refused", f"the bootstrap at {self._where} broke the protocol: {reason}")
         return None
+
+    def _set_timer(self, when: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if when is None else asyncio.get_running_loop().call_at(when, self._tick, when)
+
+    def _tick(self, when: float) -> None:
+        self.session.tick(when)
+        if self._first is not None:
+            self._deliver(self._first)
+        self._set_timer(self.session.next_tick())
 
     def _change(self, state: SignalingState, reason: str) -> None:
         self._state = state
@@ -285,9 +291,7 @@ class WebSocketSignaling:
             return _Ending("lost", f"the bootstrap at {self._where} answered HTTP {status}{said}")
         if "Location" in error.response.headers:
             place = ascii(error.response.headers["Location"])[:200]
-            return _Ending(
-                "refused", f"{self._where} points to {place}: use the address of the bootstrap itself"
-            )
+            return _Ending("refused", f"{self._where} points to {place}: use the address of the bootstrap itself")
         advice: dict[int, str] = {
             HTTPStatus.UNAUTHORIZED: "it asks for credentials that rtcrpc does not have",
             HTTPStatus.FORBIDDEN: "is the path in the URL right?",
@@ -308,9 +312,7 @@ class WebSocketSignaling:
                 "stop one of the two, or give each its own identity",
             )
         if 4000 <= code < 5000 or code == 1008:
-            return _Ending(
-                "refused", f"the bootstrap at {self._where} closed the connection with {code}{said}"
-            )
+            return _Ending("refused", f"the bootstrap at {self._where} closed the connection with {code}{said}")
         return _Ending("lost", f"the connection to the bootstrap at {self._where} was lost ({code}{said})")
 
 

@@ -36,11 +36,7 @@ def is_valid(name: str, value: Any) -> bool:
 
 
 def cases(file: str, *groups: str) -> list[Any]:
-    return [
-        pytest.param(case, id=f"{group}: {case['name'][:60]}")
-        for group in groups
-        for case in VECTORS[file][group]
-    ]
+    return [pytest.param(case, id=f"{group}: {case['name'][:60]}") for group in groups for case in VECTORS[file][group]]
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -73,8 +69,7 @@ def test_constants_are_those_of_the_tables() -> None:
     }
     assert {code["code"]: code["name"] for code in tables["codes"].values()} == codes.CODE_NAMES
     assert [getattr(limits, name) for name in limits.__all__] == [
-        limit["value"]
-        for _, limit in sorted((upper(name), limit) for name, limit in tables["limits"].items())
+        limit["value"] for _, limit in sorted((upper(name), limit) for name, limit in tables["limits"].items())
     ]
 
 
@@ -164,9 +159,7 @@ def test_refused_hellos(case: dict[str, Any]) -> None:
     """Those of the wrong shape break the schema; the others are refused for what they say."""
     params = json.loads(case["hello"])["params"]
     about_the_peer = ("our own", "other than the one pinned", "no common version", "no version")
-    assert is_valid("rpc.hello", params) == case["name"].startswith(
-        ("our own", "a key other", *about_the_peer)
-    )
+    assert is_valid("rpc.hello", params) == case["name"].startswith(("our own", "a key other", *about_the_peer))
 
 
 @pytest.mark.parametrize("case", cases("signaling", "joins"))

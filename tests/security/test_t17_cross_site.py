@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from rtcrpc.bootstrap import Bootstrap, BootstrapConfig, BootstrapServer
-from rtcrpc.signaling.messages import SUBPROTOCOL
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+
+from rtcrpc.bootstrap import Bootstrap, BootstrapConfig, BootstrapServer
+from rtcrpc.signaling.messages import SUBPROTOCOL
 
 # Each: the Host and the Origin of a request to a bootstrap on 127.0.0.1 that also serves lab.example and lets pages of
 # https://me.github.io connect. {port} is the port it listens on. None: the header as an honest browser or program sends it.

@@ -57,7 +57,7 @@ def test_a_timeout_must_be_above_zero(timeout: float) -> None:
 
 
 def test_arguments_are_not_mixed() -> None:
-    with pytest.raises(TypeError, match="all by position or all by name"):
+    with pytest.raises(TypeError, match="all arguments by position or all by name"):
         make_params("add", (1,), {"b": 2})
 
 

@@ -159,9 +159,7 @@ def readable() -> list[dict[str, Any]]:
         ),
         text("spaces around", ' {"jsonrpc":"2.0","id":1,"result":2}\n', response(1, 2)),
         packed("empty meta, MessagePack", [0, 1, "a", [], {}], request(1, "a", [])),
-        packed(
-            "an unknown member of meta, MessagePack", [3, "a", [], {"x": 1}], notification("a", [], {"x": 1})
-        ),
+        packed("an unknown member of meta, MessagePack", [3, "a", [], {"x": 1}], notification("a", [], {"x": 1})),
         packed(
             "an unknown member of an error",
             [2, 1, {"code": -32000, "message": "no", "x": 1}],
@@ -202,9 +200,7 @@ def refused_json() -> list[dict[str, Any]]:
         refuse("id true", '{"jsonrpc":"2.0","id":true,"method":"a"}'),
         refuse("id as a list", '{"jsonrpc":"2.0","id":[1],"method":"a"}'),
         refuse("id as an object", '{"jsonrpc":"2.0","id":{},"method":"a"}'),
-        refuse(
-            "result and error", '{"jsonrpc":"2.0","id":1,"result":1,"error":{"code":1,"message":"m"}}', id_=1
-        ),
+        refuse("result and error", '{"jsonrpc":"2.0","id":1,"result":1,"error":{"code":1,"message":"m"}}', id_=1),
         refuse("neither method nor result nor error", '{"jsonrpc":"2.0","id":1}', id_=1),
         refuse("result without an id", '{"jsonrpc":"2.0","result":1}'),
         refuse("error as text", '{"jsonrpc":"2.0","id":1,"error":"no"}', id_=1),

@@ -68,9 +68,7 @@ def hello_params(peer_id: str, nonce_bytes: bytes, /, **change: Any) -> dict[str
 
 def hello_text(peer_id: str, nonce_bytes: bytes, /, **change: Any) -> str:
     """A hello as it is sent."""
-    return compact(
-        {"jsonrpc": "2.0", "method": "rpc.hello", "params": hello_params(peer_id, nonce_bytes, **change)}
-    )
+    return compact({"jsonrpc": "2.0", "method": "rpc.hello", "params": hello_params(peer_id, nonce_bytes, **change)})
 
 
 def make() -> dict[str, Any]:

@@ -168,9 +168,7 @@ def refused_signatures() -> list[dict[str, Any]]:
         "another key": {"peerId": Key(filler("b")).peer_id},
         "one bit of R": {"signature": unpadded(bytes([raw[0] ^ 1]) + raw[1:])},
         "one bit of S": {"signature": unpadded(raw[:32] + bytes([raw[32] ^ 1]) + raw[33:])},
-        "S + L, the other text of the same point": {
-            "signature": unpadded(raw[:32] + s.to_bytes(32, "little"))
-        },
+        "S + L, the other text of the same point": {"signature": unpadded(raw[:32] + s.to_bytes(32, "little"))},
         "all zero": {"signature": unpadded(bytes(64))},
         "63 bytes": {"signature": unpadded(raw[:63])},
         "65 bytes": {"signature": unpadded(raw + b"\0")},

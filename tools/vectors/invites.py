@@ -96,9 +96,7 @@ def valid() -> list[dict[str, Any]]:
         ),
         case("a WebSocket URL", lab, lab),
         case("a WebSocket URL with a pin", f"{lab}#pin={PIN}&token={TOKEN}", lab, pin=PIN, token=TOKEN),
-        case(
-            "a WebSocket URL under a path", "wss://example.org/rtc/room/lab", "wss://example.org/rtc/room/lab"
-        ),
+        case("a WebSocket URL under a path", "wss://example.org/rtc/room/lab", "wss://example.org/rtc/room/lab"),
         case(
             "a WebSocket URL with an encoded room",
             "ws://127.0.0.1:8080/room/my%20lab",

@@ -75,9 +75,7 @@ def exchanges() -> list[dict[str, Any]]:
             '{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]',
             error(None, PARSE_ERROR),
         ),
-        case(
-            "a bad request", '{"jsonrpc": "2.0", "method": 1, "params": "bar"}', error(None, INVALID_REQUEST)
-        ),
+        case("a bad request", '{"jsonrpc": "2.0", "method": 1, "params": "bar"}', error(None, INVALID_REQUEST)),
         case(
             "a batch of bad JSON",
             '[{"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"},{"jsonrpc": "2.0", "method"]',

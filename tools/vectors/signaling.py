@@ -58,8 +58,7 @@ def authorities() -> list[dict[str, Any]]:
         "wss://example.org/room/caf%C3%A9": ("example.org", "caf\u00e9"),
     }
     return [
-        {"name": url, "url": url, "authority": authority, "room": room}
-        for url, (authority, room) in samples.items()
+        {"name": url, "url": url, "authority": authority, "room": room} for url, (authority, room) in samples.items()
     ]
 
 
@@ -149,9 +148,7 @@ def refused_signals() -> list[dict[str, Any]]:
         "an empty signature": {"signature": ""},
         "a signature with padding": {"signature": params["signature"] + "=="},
     }
-    cases = [
-        {"name": name, "room": "lab", "params": {**params, **change}} for name, change in changes.items()
-    ]
+    cases = [{"name": name, "room": "lab", "params": {**params, **change}} for name, change in changes.items()]
     return [*cases, {"name": "another room", "room": "lobby", "params": params}]
 
 
@@ -179,9 +176,7 @@ def refused_payloads() -> list[dict[str, Any]]:
         "an offer without a description": '{"kind":"offer"}',
         "a description that is a list": '{"kind":"offer","sdp":["v=0"]}',
         "a description too long": compact({"kind": "answer", "sdp": "v" * (MAX_SDP + 1)}),
-        "a description too long in bytes only": compact(
-            {"kind": "offer", "sdp": "\u00e9" * (MAX_SDP // 2 + 1)}
-        ),
+        "a description too long in bytes only": compact({"kind": "offer", "sdp": "\u00e9" * (MAX_SDP // 2 + 1)}),
         "a candidate without its text": '{"kind":"candidate","mid":"0"}',
         "a candidate with a number for a mid": '{"kind":"candidate","candidate":"candidate:1","mid":0}',
         "a refusal without a code": '{"kind":"refuse","reason":"busy"}',

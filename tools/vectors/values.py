@@ -231,9 +231,7 @@ def refused_json() -> list[dict[str, Any]]:
         refuse("$float infinity", '{"$float":"infinity"}', "float('infinity') is inf"),
         refuse("$bytes with padding", '{"$bytes":"AA=="}', "unpadded"),
         refuse("$bytes in the other alphabet", '{"$bytes":"+/+/"}', "base64url"),
-        refuse(
-            "$bytes with bits left over", '{"$bytes":"AB"}', "trailing bits are zero: one text for one value"
-        ),
+        refuse("$bytes with bits left over", '{"$bytes":"AB"}', "trailing bits are zero: one text for one value"),
         refuse(
             "$bytes of an impossible length",
             '{"$bytes":"AAAAA"}',
@@ -245,9 +243,7 @@ def refused_json() -> list[dict[str, Any]]:
         refuse("$time with another offset", '{"$time":"2026-11-22T19:00:00+01:00"}', "UTC"),
         refuse("$time without an offset", '{"$time":"2026-11-22T19:00:00"}', "UTC, and said so"),
         refuse("$time of a day only", '{"$time":"2026-11-22"}', "an instant"),
-        refuse(
-            "$time of a day that is not", '{"$time":"2026-02-30T00:00:00Z"}', "Date() makes 2 March of it"
-        ),
+        refuse("$time of a day that is not", '{"$time":"2026-02-30T00:00:00Z"}', "Date() makes 2 March of it"),
         refuse("$time as a number", '{"$time":0}', "RFC 3339"),
         refuse("$time in words", '{"$time":"tomorrow"}', "RFC 3339"),
         refuse("a lone high surrogate", '"\\ud800"', "well-formed Unicode"),
@@ -305,12 +301,8 @@ def refused_messagepack() -> list[dict[str, Any]]:
         refuse("extension 127", "d47f00", "unknown extensions are refused"),
         refuse("extension -2", "d4fe00", "unknown extensions are refused"),
         refuse("extension 1 without a byte", "c70001", "an integer has at least one"),
-        refuse(
-            "extension 1 with a zero byte too many", pack(msgpack.ExtType(1, b"\0" + b"\x7f" * 9)), shortest
-        ),
-        refuse(
-            "extension 1 with a sign byte too many", pack(msgpack.ExtType(1, b"\xff" + b"\x80" * 9)), shortest
-        ),
+        refuse("extension 1 with a zero byte too many", pack(msgpack.ExtType(1, b"\0" + b"\x7f" * 9)), shortest),
+        refuse("extension 1 with a sign byte too many", pack(msgpack.ExtType(1, b"\xff" + b"\x80" * 9)), shortest),
         refuse("extension 1 too large", pack(big(2 ** (MAX_INT_BITS - 1))), "maxIntBits"),
         refuse("extension 1 too small", pack(big(-(2 ** (MAX_INT_BITS - 1)) - 1)), "maxIntBits"),
         refuse("timestamp of five bytes", "c705ff0000000000", "4, 8 or 12 bytes"),

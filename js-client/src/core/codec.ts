@@ -223,7 +223,9 @@ function readMessage(value: unknown, check: boolean): Message {
     return readMembers(value, id, check);
   } catch (error) {
     // A value that is too deep is a parse error of the whole text; a wrong member is the business of this message alone.
-    if (error instanceof DecodeError && error.code === codes.INVALID_REQUEST) return malformed(id, error.code, error.message);
+    if (error instanceof DecodeError && error.code === codes.INVALID_REQUEST) {
+      return malformed(id, error.code, error.message, !("method" in value) && ("result" in value || "error" in value));
+    }
     throw error;
   }
 }

@@ -51,6 +51,8 @@ export interface Malformed {
   readonly id: Id;
   readonly code: number;
   readonly message: string;
+  /** It was meant as an answer to `id`. Then nothing is sent back: our error would pass for the answer to the other side's own call `id`. */
+  readonly isAnswer: boolean;
 }
 
 /** Several messages in one text frame, answered together. */
@@ -84,8 +86,8 @@ export function notification(method: string, params: Params = [], meta: Meta = N
   return { type: "Notification", method, params, meta };
 }
 
-export function malformed(id: Id, code: number, message: string): Malformed {
-  return { type: "Malformed", id, code, message };
+export function malformed(id: Id, code: number, message: string, isAnswer = false): Malformed {
+  return { type: "Malformed", id, code, message, isAnswer };
 }
 
 export function batch(items: readonly Message[]): Batch {

@@ -111,8 +111,8 @@ export class MemoryConnection implements Connection {
     }
     const remote = this.#remote;
     this.#end("closed by this side", true);
-    if (this.network.open) {
-      remote?.#end("the other side closed the channel", true);
+    if (this.network.open && remote !== null) {
+      remote.#end("the other side closed the channel", true);
     }
   }
 
@@ -122,7 +122,10 @@ export class MemoryConnection implements Connection {
 
   /** The connection breaks, and both sides are told. */
   breakDown(reason: string): void {
-    this.#remote?.#end(reason, false);
+    const remote = this.#remote;
+    if (remote !== null) {
+      remote.#end(reason, false);
+    }
     this.#end(reason, false);
   }
 

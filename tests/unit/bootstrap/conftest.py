@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from rtcrpc.bootstrap.config import BootstrapConfig
 from rtcrpc.bootstrap.rooms import Action, Close, Rooms, RoomSocket
 from rtcrpc.core.identity import Identity, b64url_decode, b64url_encode

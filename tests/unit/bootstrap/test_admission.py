@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rtcrpc.bootstrap.admission import Admission, address_key
 from rtcrpc.bootstrap.config import BootstrapConfig
 
@@ -142,7 +143,9 @@ def test_a_plain_http_page_is_not_the_same_origin_as_a_tls_bootstrap():
 
 
 def test_listed_origins_may_connect():
-    gate = admission(allowed_origins=("https://Me.GitHub.io/", "https://a.example:443", "null", "chrome-extension://abc"))
+    gate = admission(
+        allowed_origins=("https://Me.GitHub.io/", "https://a.example:443", "null", "chrome-extension://abc")
+    )
     for origin in ("https://me.github.io", "https://a.example", "null", "chrome-extension://abc"):
         assert gate.check_origin([origin], "localhost", secure=False) is None, origin
     for origin in ("http://me.github.io", "https://me.github.io:8443", "https://b.github.io"):

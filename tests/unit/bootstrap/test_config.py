@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rtcrpc import limits
 from rtcrpc.bootstrap.config import BootstrapConfig
 from rtcrpc.signaling.base import IceServerInfo

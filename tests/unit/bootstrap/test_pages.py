@@ -5,11 +5,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
 from rtcrpc.bootstrap.app import create_app
 from rtcrpc.bootstrap.config import BootstrapConfig
 from rtcrpc.bootstrap.pages import CONTENT_SECURITY_POLICY
-from starlette.applications import Starlette
-from starlette.routing import Mount
 
 FILES = {
     "index.html": "text/html; charset=utf-8",
@@ -82,7 +83,17 @@ async def test_a_copy_that_is_still_good_is_not_sent_again(web: httpx.AsyncClien
 
 
 @pytest.mark.parametrize(
-    "path", ["/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/link.txt", "/sub/", "/no.js", "//etc/passwd", "/a%00b"]
+    "path",
+    [
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/..%2fsecret.txt",
+        "/link.txt",
+        "/sub/",
+        "/no.js",
+        "//etc/passwd",
+        "/a%00b",
+    ],
 )
 async def test_nothing_outside_the_folder_is_served(web: httpx.AsyncClient, path: str):
     answer = await web.get(path)

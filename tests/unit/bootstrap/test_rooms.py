@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from rtcrpc import codes, limits
 from rtcrpc.core.identity import Identity, b64url_encode
 from rtcrpc.signaling.base import IceServerInfo
@@ -114,7 +115,8 @@ def test_a_signature_for_a_session_or_a_signal_is_no_proof(house: Any):
 
 
 @pytest.mark.parametrize(
-    ("token", "good"), [("sesame", True), ("Sesame", False), ("", False), (None, False), ("sesame ", False), ("ü", False)]
+    ("token", "good"),
+    [("sesame", True), ("Sesame", False), ("", False), (None, False), ("sesame ", False), ("ü", False)],
 )
 def test_a_bootstrap_with_a_token_wants_it(make_house: Callable[..., Any], token: str | None, good: bool):
     client = make_house(token="sesame").client(1)

@@ -15,7 +15,9 @@ PEERS = range(4)
 steps = st.one_of(
     st.tuples(st.just("connect"), st.sampled_from(PEERS), st.sampled_from(ROOMS)),
     st.tuples(st.just("join"), st.integers(0, 20), st.sampled_from(["good", "other room", "other key", "old proof"])),
-    st.tuples(st.just("signal"), st.integers(0, 20), st.tuples(st.sampled_from(PEERS), st.sampled_from(PEERS), st.booleans())),
+    st.tuples(
+        st.just("signal"), st.integers(0, 20), st.tuples(st.sampled_from(PEERS), st.sampled_from(PEERS), st.booleans())
+    ),
     st.tuples(st.just("disconnect"), st.integers(0, 20), st.none()),
     st.tuples(st.just("leave"), st.integers(0, 20), st.none()),
     st.tuples(st.just("expire"), st.integers(0, 20), st.none()),
@@ -28,7 +30,9 @@ steps = st.one_of(
             optional={
                 "id": st.none() | st.integers() | st.text(max_size=3) | st.floats() | st.booleans(),
                 "method": st.sampled_from(["rpc.join", "rpc.peers", "rpc.signal", "rpc.ping", "rpc.leave", "x"]),
-                "params": st.none() | st.lists(st.integers(), max_size=2) | st.dictionaries(st.text(max_size=5), st.text()),
+                "params": st.none()
+                | st.lists(st.integers(), max_size=2)
+                | st.dictionaries(st.text(max_size=5), st.text()),
                 "result": st.integers(),
             },
         ).map(json.dumps),

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from rtcrpc.core.identity import Identity, b64url_encode
 from rtcrpc.signaling.session import SignalingSession
 from rtcrpc.signaling.signals import sign_signal

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rtcrpc import limits
 from rtcrpc.core.envelope import Malformed, Notification, Request
 from rtcrpc.core.identity import Identity, b64url_encode, verify
@@ -71,7 +72,22 @@ json_values = st.recursive(
     max_leaves=8,
 )
 fields = st.sampled_from(
-    ["versions", "room", "peer", "name", "proof", "token", "nonce", "peers", "iceServers", "ttl", "urls", "n", "to", "from"]
+    [
+        "versions",
+        "room",
+        "peer",
+        "name",
+        "proof",
+        "token",
+        "nonce",
+        "peers",
+        "iceServers",
+        "ttl",
+        "urls",
+        "n",
+        "to",
+        "from",
+    ]
 )
 
 

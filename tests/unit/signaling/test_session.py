@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rtcrpc import limits
 from rtcrpc.core.identity import Identity, b64url_decode, b64url_encode
 from rtcrpc.errors import ProtocolError, SignalingError
@@ -68,9 +69,50 @@ def test_after_a_rejoin_only_the_difference_is_told(script: Any, bob: Identity):
     script.session.connection_lost()
     events = script.let_in((carol, "carol"), (dave, "dave"))
     assert isinstance(events[0], Joined)
-    assert events[1:] == [MemberLeft(bob.peer_id), MemberJoined(Member(dave.peer_id, "dave"))]
+    assert events[1:] == [MemberJoined(Member(dave.peer_id, "dave"))]
+    assert script.session.next_tick() == 5.0
+    script.session.tick(4.9)
+    assert script.session.events_received() == []
+    script.session.tick(5.0)
+    assert script.session.events_received() == [MemberLeft(bob.peer_id)]
+    assert script.session.next_tick() is None
     script.session.connection_lost()
     assert script.let_in((carol, "caz"), (dave, "dave"))[1:] == [MemberJoined(Member(carol.peer_id, "caz"))]
+
+
+def test_whoever_comes_back_in_time_never_left(script: Any, bob: Identity):
+    carol, dave = Identity.generate(bytes([5] * 32)), Identity.generate(bytes([6] * 32))
+    script.let_in((bob, "bob"), (carol, "carol"), (dave, "dave"))
+    script.session.connection_lost()
+    assert len(script.let_in()) == 1
+    assert len(script.session.members) == 3
+    assert script.say(method="rpc.joined", params={"peer": bob.peer_id, "name": "bob"}) == []
+    renamed = {"peer": carol.peer_id, "name": "caz"}
+    assert script.say(method="rpc.joined", params=renamed) == [MemberJoined(Member(carol.peer_id, "caz"))]
+    assert script.say(method="rpc.left", params={"peer": dave.peer_id}) == [MemberLeft(dave.peer_id)]
+    script.session.tick(100.0)
+    assert script.session.events_received() == []
+
+
+def test_signals_wait_for_those_who_are_not_back_yet(script: Any, bob: Identity):
+    carol = Identity.generate(bytes([5] * 32))
+    script.let_in((bob, "bob"), (carol, "carol"))
+    script.session.connection_lost()
+    for target in (bob, carol):
+        script.session.send_signal(target.peer_id, ATTEMPT, OFFER, 0.0)
+    script.let_in((carol, "carol"))
+    script.session.send_signal(bob.peer_id, "A" * 22, OFFER, 0.0)
+    assert [message["params"]["to"] for message in script.said()] == [carol.peer_id]
+    script.say(method="rpc.joined", params={"peer": bob.peer_id, "name": "bob"})
+    assert [message["params"]["attempt"] for message in script.said()] == [ATTEMPT, "A" * 22]
+
+
+def test_the_absent_are_bounded(script: Any):
+    for round_number in range(6):
+        peers = [Identity.generate(bytes([round_number + 1, n % 256] * 16)) for n in range(200)]
+        script.let_in(*((peer, "") for peer in peers))
+        script.session.connection_lost()
+        assert len(script.session.members) <= 2 * limits.MAX_PEERS_PER_ROOM
 
 
 def test_oneself_is_never_a_member(script: Any, alice: Identity):
@@ -121,7 +163,9 @@ BREACHES = {
 
 
 @pytest.mark.parametrize("text", BREACHES.values(), ids=BREACHES.keys())
-def test_a_bootstrap_that_breaks_the_protocol_is_left_and_the_session_works_again(script: Any, text: str, bob: Identity):
+def test_a_bootstrap_that_breaks_the_protocol_is_left_and_the_session_works_again(
+    script: Any, text: str, bob: Identity
+):
     script.let_in((bob, "bob"))
     (broke,) = script.say_text(text)
     assert isinstance(broke, BootstrapBroke)
@@ -255,11 +299,15 @@ def test_a_room_that_is_none_is_refused_when_the_session_is_made(alice: Identity
         SignalingSession(alice, "alice", "", "example.org")
 
 
-methods = st.sampled_from(["rpc.challenge", "rpc.joined", "rpc.left", "rpc.signal", "rpc.ping", "rpc.pong", "rpc.join", "x"])
+methods = st.sampled_from(
+    ["rpc.challenge", "rpc.joined", "rpc.left", "rpc.signal", "rpc.ping", "rpc.pong", "rpc.join", "x"]
+)
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=50),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["nonce", "peer", "name", "n", "to", "from", "peers"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["nonce", "peer", "name", "n", "to", "from", "peers"]), inner, max_size=4)
+    ),
     max_leaves=6,
 )
 texts = st.text(max_size=80) | st.fixed_dictionaries(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rtcrpc import limits
 from rtcrpc.core.identity import Identity, b64url_decode, b64url_encode, lp
 from rtcrpc.errors import ProtocolError, SignalingError
@@ -93,20 +94,25 @@ def test_a_bad_payload_is_neither_sent_nor_taken(payload: Any, alice: Identity, 
 
 
 @pytest.mark.parametrize(
-    "payload", [{"kind": "offer", "sdp": "", "x": float("nan")}, {"kind": "offer", "sdp": "", "x": b""}, {1: {2: object()}}]
+    "payload",
+    [{"kind": "offer", "sdp": "", "x": float("nan")}, {"kind": "offer", "sdp": "", "x": b""}, {1: {2: object()}}],
 )
 def test_a_payload_that_is_no_json_is_not_sent(payload: Any, alice: Identity, bob: Identity):
     with pytest.raises(SignalingError, match="can't be sent"):
         sign_signal(alice, "lab", bob.peer_id, ATTEMPT, payload)
 
 
-@pytest.mark.parametrize(("to", "attempt"), [("bob", ATTEMPT), (None, "A" * 21), (None, "A" * 23), (None, "A" * 21 + "B")])
+@pytest.mark.parametrize(
+    ("to", "attempt"), [("bob", ATTEMPT), (None, "A" * 21), (None, "A" * 23), (None, "A" * 21 + "B")]
+)
 def test_a_signal_needs_a_peer_id_and_an_attempt(to: str | None, attempt: str, alice: Identity, bob: Identity):
     with pytest.raises(SignalingError):
         sign_signal(alice, "lab", to or bob.peer_id, attempt, OFFER)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 20000, "1", "null", '{"kind":"offer","sdp":"","x":Infinity}', "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 20000, "1", "null", '{"kind":"offer","sdp":"","x":Infinity}', "9" * 5000]
+)
 def test_a_payload_text_that_is_no_object_is_refused(text: str):
     with pytest.raises(ProtocolError):
         parse_payload(text)

@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { RTCPeerConnection } from "node-datachannel/polyfill";
+
+import { ConnectionLost, ProtocolError, Unavailable } from "../../src/errors.js";
+import { CHANNEL_BUFFER, MAX_CANDIDATES } from "../../src/limits.js";
+import type { Candidate, Connection, ConnectionEvents } from "../../src/transport/base.js";
+import { type PeerConnectionClass, WebRtcTransport, pathFromStats } from "../../src/transport/webrtc.js";
+import { until } from "../support/wait.js";
+
+const transport = new WebRtcTransport(RTCPeerConnection as unknown as PeerConnectionClass);
+
+class End implements ConnectionEvents {
+  readonly connection: Connection;
+  readonly received: (Uint8Array | string)[] = [];
+  readonly candidates: Candidate[] = [];
+  readonly closes: [string, boolean][] = [];
+  opened = 0;
+  low = 0;
+  onLow: () => void = () => undefined;
+  other: End | null = null;
+  constructor() {
+    this.connection = transport.create(this, []);
+  }
+  channelOpened(): void {
+    this.opened += 1;
+  }
+  messageReceived(data: Uint8Array | string): void {
+    this.received.push(data);
+  }
+  bufferedAmountLow(): void {
+    this.low += 1;
+    this.onLow();
+  }
+  localCandidate(candidate: Candidate | null): void {
+    if (candidate !== null) {
+      this.candidates.push(candidate);
+      void this.other?.connection.addCandidate(candidate);
+    }
+  }
+  connectionClosed(reason: string, clean: boolean): void {
+    this.closes.push([reason, clean]);
+  }
+}
+
+async function pair(): Promise<[End, End]> {
+  const [a, b] = [new End(), new End()];
+  a.other = b;
+  b.other = a;
+  await a.connection.acceptAnswer(await b.connection.acceptOffer(await a.connection.createOffer()));
+  await until(() => a.opened === 1 && b.opened === 1, "the channel");
+  return [a, b];
+}
+
+async function shut(...ends: End[]): Promise<void> {
+  await Promise.all(ends.map((end) => end.connection.close(null)));
+}
+
+test("two ends connect, and each knows the other's fingerprint", async () => {
+  const [a, b] = await pair();
+  assert.deepEqual(a.connection.remoteFingerprint, b.connection.localFingerprint);
+  assert.deepEqual(b.connection.remoteFingerprint, a.connection.localFingerprint);
+  assert.notDeepEqual(a.connection.localFingerprint, b.connection.localFingerprint);
+  assert.ok(a.connection.maxMessageSize >= 16384);
+  const path = await a.connection.path();
+  assert.equal(path?.relayed, false);
+  assert.equal(path?.localType, "host");
+  assert.equal(path?.protocol, "udp");
+  assert.ok(path?.family === "ipv4" || path?.family === "ipv6");
+  await shut(a, b);
+});
+
+test("frames arrive whole and in order, text as text; the low mark is told", async () => {
+  const [a, b] = await pair();
+  const count = 2000;
+  let next = 0;
+  const pump = (): void => {
+    while (next < count && a.connection.bufferedAmount < CHANNEL_BUFFER) {
+      // A view into something larger, as frames often are: only the view may travel.
+      const frame = new Uint8Array(1024).subarray(8, 1000);
+      new DataView(frame.buffer, frame.byteOffset).setUint32(0, next);
+      a.connection.send(next % 2 === 0 ? frame : String(next));
+      next += 1;
+    }
+  };
+  a.onLow = pump;
+  pump();
+  await until(() => b.received.length === count, "all frames");
+  b.received.forEach((data, index) => {
+    if (typeof data === "string") {
+      assert.equal(data, String(index));
+    } else {
+      assert.equal(data.length, 992);
+      assert.equal(new DataView(data.buffer, data.byteOffset).getUint32(0), index);
+    }
+  });
+  assert.ok(a.low > 0);
+  await shut(a, b);
+});
+
+test("closing with a drain lets out what was sent", async () => {
+  const [a, b] = await pair();
+  for (let i = 0; i < 100; i++) {
+    a.connection.send(new Uint8Array(16384));
+  }
+  a.connection.send("last");
+  await a.connection.close(5);
+  await until(() => b.closes.length === 1, "the other end to notice");
+  assert.equal(b.received.length, 101);
+  assert.equal(b.received.at(-1), "last");
+  assert.deepEqual(b.closes[0]?.[1], true);
+  assert.equal(a.closes.length, 1);
+  assert.throws(() => a.connection.send("more"), ConnectionLost);
+  await shut(a, b);
+  assert.equal(a.closes.length + b.closes.length, 2, "each told once");
+});
+
+test("a channel that was not agreed ends the connection", async () => {
+  const made: InstanceType<PeerConnectionClass>[] = [];
+  class Spying extends (RTCPeerConnection as unknown as PeerConnectionClass) {
+    constructor(configuration: RTCConfiguration) {
+      super(configuration);
+      made.push(this);
+    }
+  }
+  const spying = new WebRtcTransport(Spying);
+  const [a, b] = [new End(), new End()];
+  const hostile = spying.create(a, []);
+  a.other = b;
+  b.localCandidate = (candidate) => void (candidate !== null && hostile.addCandidate(candidate));
+  await hostile.acceptAnswer(await b.connection.acceptOffer(await hostile.createOffer()));
+  await until(() => b.opened === 1 && a.opened === 1, "the channel");
+  made[0]?.createDataChannel("extra");
+  await until(() => b.closes.length === 1, "the end");
+  assert.match(b.closes[0]?.[0] ?? "", /not agreed/);
+  assert.equal(b.closes[0]?.[1], false);
+  await hostile.close(null);
+  await shut(a, b);
+});
+
+test("a certificate other than the one described never gets a channel", async () => {
+  const [a, b] = [new End(), new End()];
+  a.other = b;
+  b.other = a;
+  const answer = await b.connection.acceptOffer(await a.connection.createOffer());
+  const forged = answer.replace(/(a=fingerprint:sha-256 )(..)/i, (_all, head: string, byte: string) => head + (byte === "00" ? "01" : "00"));
+  await a.connection.acceptAnswer(forged);
+  await until(() => a.closes.length === 1, "the end", 20);
+  assert.equal(a.opened, 0);
+  assert.equal(a.closes[0]?.[1], false);
+  await shut(a, b);
+});
+
+test("candidates that come before the description are kept, within a bound", async () => {
+  const end = new End();
+  for (let i = 0; i < MAX_CANDIDATES; i++) {
+    await end.connection.addCandidate({ candidate: `candidate:${i} 1 UDP 1 192.0.2.1 ${i + 1} typ host`, mid: "0" });
+  }
+  await assert.rejects(end.connection.addCandidate({ candidate: "candidate:1 1 UDP 1 192.0.2.1 9 typ host", mid: "0" }), ProtocolError);
+  await shut(end);
+});
+
+test("a description that must be refused is, and a stack's own complaint has a name", async () => {
+  const end = new End();
+  await assert.rejects(end.connection.acceptOffer("v=0\r\n"), ProtocolError);
+  await shut(end);
+  await assert.rejects(end.connection.createOffer(), ConnectionLost);
+  assert.throws(() => transport.create(new End(), [{ urls: "nonsense" }]), Unavailable);
+  assert.throws(() => new WebRtcTransport(), Unavailable);
+});
+
+test("the path is read from what Chromium, Firefox and libdatachannel report", () => {
+  const local = { type: "local-candidate", candidateType: "host", protocol: "udp", address: "192.0.2.1" };
+  const remote = { type: "remote-candidate", candidateType: "relay", protocol: "udp", address: "2001:db8::1" };
+  const pair = { type: "candidate-pair", localCandidateId: "l", remoteCandidateId: "r", state: "succeeded", currentRoundTripTime: 0.025 };
+  const unused = { ...pair, localCandidateId: "x", nominated: false };
+  const expected = { relayed: true, localType: "host", remoteType: "relay", protocol: "udp", family: "ipv4", rtt: 25 };
+  const read = (more: [string, Record<string, unknown>][]): unknown =>
+    pathFromStats(new Map<string, Record<string, unknown>>([["l", local], ["r", remote], ["unused", unused], ...more]));
+  assert.deepEqual(read([["p", pair], ["t", { type: "transport", selectedCandidatePairId: "p" }]]), expected);
+  assert.deepEqual(read([["p", { ...pair, selected: true }]]), expected);
+  assert.deepEqual(read([["p", { ...pair, nominated: true }]]), expected);
+  assert.equal(read([]), null);
+  assert.equal(pathFromStats(new Map()), null);
+});

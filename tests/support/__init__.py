@@ -1,0 +1,1 @@
+"""What several tests drive: sessions with their crypto done, and ways between them."""
