@@ -11,7 +11,7 @@ import type { Method } from "./openrpc.js";
 import { type Outcome, failureView, resultView, swap } from "./result.js";
 import { inShort } from "./result-kind.js";
 import { duration, label, shorten, splitDoc } from "./text.js";
-import { type Entry, type Problem, byPosition, readFields } from "./values.js";
+import { type Entry, type Problem, paramsOf, readFields } from "./values.js";
 
 const MAX_PARAMS = 64;
 const TICK_MILLIS = 100;
@@ -79,7 +79,7 @@ export class Card {
       const given = field.default === undefined ? (field.required ? "" : "?") : ` = ${shorten(valueName(field.default), 16)}`;
       return `${label(field.name, 40)}${given}`;
     });
-    const result = this.method.result === null ? null : fieldOf({ name: "result", description: "", required: true, schema: this.method.result }, root);
+    const result = this.method.result === null ? null : fieldOf({ name: "result", description: "", required: true, schema: this.method.result, variadic: null }, root);
     return el(
       "summary",
       {},
@@ -127,7 +127,7 @@ export class Card {
     const entries = await view.read();
     const problems: Problem[] = [];
     const named = readFields(this.#fields, entries, [], problems);
-    const params = this.method.byPosition ? byPosition(this.#fields, named, problems) : named;
+    const params = paramsOf(this.method, this.#fields, named, problems);
     if (problems.length > 0) {
       this.#refuse(view, problems);
       return;

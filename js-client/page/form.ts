@@ -76,7 +76,7 @@ export function fieldView(field: Field, changed: Changed): FieldView {
   const problem = el("p", { class: "problem", id: problemId, hidden: true });
 
   const name = field.name === "" ? null : el("span", { class: "name" }, peerText(label(field.name)));
-  const kind = el("span", { class: "kind" }, `${kindName(field.kind)}${field.required ? "" : ", optional"}`);
+  const kind = el("span", { class: "kind" }, `${kindName(field.kind)}${field.required || modes !== null ? "" : ", optional"}`);
   control.target?.setAttribute("aria-describedby", [hint === null ? "" : hintId, problemId].join(" ").trim());
   if (field.required && field.kind.type !== "boolean" && !field.nullable) {
     control.target?.setAttribute("aria-required", "true");

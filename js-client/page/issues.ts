@@ -7,7 +7,10 @@ import type { Path, Problem } from "./values.js";
 const MAX_STEPS = 32;
 
 /** `a`, `a.b`, `a[0].b`, `/a/0/b`, `0` and `params.a` all name places; peers in several languages write them differently. */
-export function parsePath(path: string): Path {
+export function parsePath(path: Issue["path"]): Path {
+  if (typeof path !== "string") {
+    return path.slice(0, MAX_STEPS);
+  }
   const steps = path
     .slice(0, 1_000)
     .replace(/\[(\d+)\]/gu, ".$1")

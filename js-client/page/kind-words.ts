@@ -16,7 +16,7 @@ const KIND_NAMES: Readonly<Record<Kind["type"], string>> = {
   number: "number",
   text: "text",
   boolean: "true or false",
-  bytes: "file",
+  bytes: "bytes",
   instant: "date and time",
   date: "date",
   time: "time",

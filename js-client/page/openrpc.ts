@@ -8,6 +8,8 @@ export interface Param {
   readonly description: string;
   readonly required: boolean;
   readonly schema: unknown;
+  /** Takes all further arguments: a list of those by position, or a map of those by name. */
+  readonly variadic: "positional" | "named" | null;
 }
 
 /** One method that the peer offers. */
@@ -52,12 +54,16 @@ function readParam(value: unknown): Param | null {
   if (name === "") {
     return null;
   }
-  const schema = member(value, "schema") ?? true;
+  const given = member(value, "schema") ?? true;
+  const rest = member(value, "x-variadic");
+  const variadic = rest === "positional" || rest === "named" ? rest : null;
+  const schema = variadic === null ? given : variadic === "positional" ? { type: "array", items: given } : { type: "object", additionalProperties: given };
   return {
     name,
     description: text(member(value, "description")) || text(member(value, "summary")) || text(member(schema, "description")),
     required: member(value, "required") === true,
     schema,
+    variadic,
   };
 }
 

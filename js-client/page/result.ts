@@ -4,7 +4,7 @@ import { append, button, download, el, fill, longText, peerText } from "./dom.js
 import type { Failure } from "./failure.js";
 import { type ImageType, asJson, shapeOf } from "./result-kind.js";
 import { byteSize, count, label } from "./text.js";
-import { flatValue, tree } from "./tree.js";
+import { flatValue, shortTime, tree } from "./tree.js";
 
 const MAX_TEXT = 2_000;
 const MAX_MESSAGE = 600;
@@ -46,7 +46,7 @@ function body(value: unknown, name: string, urls: string[]): HTMLElement {
       }
       return longText(shape.text, MAX_TEXT, { class: shape.text.length <= 60 && !shape.text.includes("\n") ? "peer-text scalar" : "peer-text prose" });
     case "instant":
-      return el("p", { class: "instant" }, el("span", { class: "scalar" }, shape.value.toLocaleString()), el("span", { class: "muted" }, shape.value.toISOString()));
+      return el("p", { class: "instant" }, el("span", { class: "scalar" }, shortTime(shape.value)), el("span", { class: "muted" }, Intl.DateTimeFormat().resolvedOptions().timeZone));
     case "bytes":
       return bytesView(shape.bytes, shape.image, name, urls);
     case "table":

@@ -44,14 +44,16 @@ export class StatusPanel {
   readonly #name = byId("peer-name", HTMLElement);
   readonly #phase = byId("phase", HTMLElement);
   readonly #why = byId("why", HTMLElement);
-  readonly #facts = byId("facts", HTMLElement);
+  readonly #facts = byId("facts", HTMLDetailsElement);
   readonly #announcer = byId("announcer", HTMLElement);
   readonly #reconnect: HTMLButtonElement;
-  readonly #trust = el("div", { class: "trust" });
+  readonly #trust = el("span", { class: "badge", id: "trust" });
+  readonly #direct = el("span", { class: "badge", id: "path" });
+  readonly #brief = el("span", { class: "rtt", id: "rtt" });
+  readonly #trustWords = el("p", { class: "hint" });
   readonly #key = el("dd", {});
   readonly #room = el("dd", {});
-  readonly #path = el("dd", { id: "path" }, "…");
-  readonly #rtt = el("span", { class: "rtt", id: "rtt" }, "…");
+  readonly #path = el("dd", {}, "…");
   readonly #spark = spark();
   #said = "";
 
@@ -59,14 +61,17 @@ export class StatusPanel {
     this.#reconnect = button("Reconnect", "primary", reconnect);
     this.#reconnect.id = "reconnect";
     byId("reconnect-place", HTMLElement).append(this.#reconnect);
+    // On a phone the functions come first: the details of the connection are one tap away.
+    this.#facts.open = matchMedia("(width >= 60rem)").matches;
     fill(
       this.#facts,
-      this.#trust,
+      el("summary", {}, this.#trust, this.#direct, this.#brief),
+      this.#trustWords,
       el(
         "dl",
         { class: "fact-list" },
         el("dt", {}, "Round trip"),
-        el("dd", { class: "rtt-line" }, this.#rtt, this.#spark.element),
+        el("dd", { class: "rtt-line" }, this.#spark.element),
         el("dt", {}, "Path"),
         this.#path,
         el("dt", {}, "Key"),
@@ -103,7 +108,9 @@ export class StatusPanel {
   met({ name, peerId, trust }: Who, room: string): void {
     this.expect(name === "" ? null : name, room);
     const told = TRUST.get(trust) ?? ANONYMOUS;
-    fill(this.#trust, el("p", { class: `badge ${told.level}`, id: "trust" }, told.word), el("p", { class: "hint" }, told.text));
+    this.#trust.className = `badge ${told.level}`;
+    this.#trust.textContent = told.word;
+    this.#trustWords.textContent = told.text;
     fill(
       this.#key,
       el("details", { class: "key-details" }, el("summary", {}, el("code", { id: "key" }, shortKey(peerId))), el("code", { class: "whole-key" }, wholeKey(peerId))),
@@ -111,25 +118,21 @@ export class StatusPanel {
   }
 
   measured({ rtt, path }: Measured): void {
-    this.#rtt.textContent = rtt === null ? "…" : duration(rtt);
     if (rtt !== null) {
+      this.#brief.textContent = duration(rtt);
       this.#spark.push(rtt);
     }
     if (path !== null) {
+      this.#direct.className = path.relayed ? "badge fair" : "badge good";
+      this.#direct.textContent = path.relayed ? "Relayed" : "Direct";
+      const family = path.family === "unknown" ? "" : path.family === "ipv6" ? ", IPv6" : ", IPv4";
       fill(
         this.#path,
-        el("span", { class: path.relayed ? "badge fair" : "badge good" }, path.relayed ? "Relayed" : "Direct"),
-        el(
-          "span",
-          { class: "hint" },
-          path.relayed
-            ? "Packets pass a relay, which can't read them."
-            : "Packets go straight to the peer.",
-        ),
+        path.relayed ? "Through a relay, which can't read what passes." : "Straight to the peer.",
         el(
           "span",
           { class: "hint candidates", title: `yours: ${meaning(path.localType)}; the peer's: ${meaning(path.remoteType)}` },
-          `${path.localType} ↔ ${path.remoteType}, ${path.protocol.toUpperCase()}${path.family === "unknown" ? "" : `, ${path.family === "ipv6" ? "IPv6" : "IPv4"}`}`,
+          `${path.localType} ↔ ${path.remoteType}, ${path.protocol.toUpperCase()}${family}`,
         ),
       );
     }

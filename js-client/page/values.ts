@@ -2,7 +2,7 @@
 
 import { readJson } from "../src/core/json.js";
 import type { Field, Kind, ListKind, NumberKind, TextKind } from "./fields.js";
-import { isRecord } from "./openrpc.js";
+import { type Method, isRecord } from "./openrpc.js";
 import { count } from "./text.js";
 
 /** Where a value stands in the arguments: names of members, indexes of lists. */
@@ -156,10 +156,40 @@ export function readFields(
   return result;
 }
 
-/** The same arguments as a list, for a method that takes them by position. A gap is filled with its default. */
-export function byPosition(fields: readonly Field[], named: { readonly [name: string]: unknown }, problems: Problem[]): readonly unknown[] {
+/**
+ * The params of a call: by name where that is possible, otherwise as a list. Further arguments (`variadic`) have no name of their own:
+ * those by position make the whole a list, those by name stand among the others.
+ */
+export function paramsOf(
+  method: Method,
+  fields: readonly Field[],
+  named: { readonly [name: string]: unknown },
+  problems: Problem[],
+): readonly unknown[] | { readonly [name: string]: unknown } {
+  const further = method.params.find((param) => param.variadic === "positional" && Object.hasOwn(named, param.name));
+  const rest = further === undefined ? [] : named[further.name];
+  const single = fields.filter((_, index) => method.params[index]?.variadic === null);
+  if (method.byPosition || (Array.isArray(rest) && rest.length > 0)) {
+    return [...listed(single, named, Array.isArray(rest) && rest.length > 0, problems), ...(Array.isArray(rest) ? (rest as readonly unknown[]) : [])];
+  }
+  const params = Object.create(null) as { [name: string]: unknown };
+  for (const param of method.params) {
+    const value = Object.hasOwn(named, param.name) ? named[param.name] : undefined;
+    if (param.variadic === "named" && isRecord(value)) {
+      for (const [name, one] of Object.entries(value)) {
+        params[name] = one;
+      }
+    } else if (param.variadic === null && Object.hasOwn(named, param.name)) {
+      params[param.name] = value;
+    }
+  }
+  return params;
+}
+
+/** Arguments in their order, up to the last that is given (`all`: every one). A gap is filled with its default. */
+function listed(fields: readonly Field[], named: { readonly [name: string]: unknown }, all: boolean, problems: Problem[]): readonly unknown[] {
   let last = fields.length;
-  while (last > 0 && !Object.hasOwn(named, fields[last - 1]?.name ?? "")) {
+  while (!all && last > 0 && !Object.hasOwn(named, fields[last - 1]?.name ?? "")) {
     last -= 1;
   }
   return fields.slice(0, last).map((field) => {

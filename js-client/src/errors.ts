@@ -32,7 +32,8 @@ export type ErrorData = { readonly [key: string]: unknown };
 
 /** One wrong argument, as the callee describes it (protocol section 5.1). */
 export interface Issue {
-  readonly path: string;
+  /** Names and indexes from the name of the parameter on; some peers write them as one text, `boxes[2].width`. */
+  readonly path: string | readonly (string | number)[];
   readonly expected: string;
   readonly got: string;
 }
@@ -211,7 +212,8 @@ export class RemoteError extends RtcRpcError {
 function isIssue(item: unknown): item is Issue {
   if (typeof item !== "object" || item === null) return false;
   const { path, expected, got } = item as Record<string, unknown>;
-  return typeof path === "string" && typeof expected === "string" && typeof got === "string";
+  const isPath = typeof path === "string" || (Array.isArray(path) && path.every((step) => typeof step === "string" || typeof step === "number"));
+  return isPath && typeof expected === "string" && typeof got === "string";
 }
 
 /** The other side has no such method, or does not show it to us. */

@@ -57,7 +57,7 @@ class Admission:
         match = _AUTHORITY.fullmatch(host)
         if match is not None and (is_loopback_host(match[1]) or not self._hosts.isdisjoint({host, match[1]})):
             return None
-        return Refusal(421, f"the host {_shown(host)} is not served here; list it in the bootstrap's hosts to serve it")
+        return Refusal(421, f"the host {_shown(host)} is not served here; list it in hosts (--allow-host) to serve it")
 
     def check_origin(self, origins: Sequence[str], host: str, *, secure: bool) -> Refusal | None:
         """Judge the values of all `Origin` headers of a WebSocket request whose `Host` was found good.

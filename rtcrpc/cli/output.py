@@ -18,7 +18,7 @@ from rtcrpc.errors import RemoteError, RtcRpcError
 
 __all__ = ["fail", "notes", "print_json", "print_qr", "print_value", "run"]
 
-notes = Console(stderr=True, highlight=False)
+notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """For people."""
 
 

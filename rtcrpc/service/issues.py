@@ -135,6 +135,8 @@ def _expected(detail: ErrorDetails) -> str:
     if known is not None:
         return known
     text = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if detail["type"] in ("enum", "literal_error"):
+        text = text.replace("'", '"')
     return text[:200]
 
 

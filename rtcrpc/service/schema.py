@@ -7,7 +7,7 @@ every call.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from types import GenericAlias
 from typing import Annotated, Any, Literal, NoReturn, TypeAlias, Unpack, cast, get_origin
@@ -219,10 +219,16 @@ def make_adapter(where: str, annotation: Any) -> TypeAdapter[Any]:
 
 
 def _argument(item: Parameter, schema: CoreSchema) -> core_schema.ArgumentsParameter:
-    if item.default_factory is not None:
-        schema = core_schema.with_default_schema(schema, default_factory=item.default_factory)
-    elif item.default is not _EMPTY:
-        schema = core_schema.with_default_schema(schema, default=item.default)
+    factory = item.default_factory
+    if factory is None and item.default is not _EMPTY:
+        if isinstance(item.default, Hashable):
+            schema = core_schema.with_default_schema(schema, default=item.default)
+        else:
+            # pydantic would copy it: a default is one object for all calls, as in Python.
+            default = item.default
+            factory = lambda: default  # noqa: E731
+    if factory is not None:
+        schema = core_schema.with_default_schema(schema, default_factory=factory)
     mode: Literal["keyword_only", "positional_or_keyword"] = (
         "keyword_only" if item.keyword_only else "positional_or_keyword"
     )

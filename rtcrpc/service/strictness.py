@@ -96,8 +96,7 @@ def _strict(schema: Schema) -> Schema:
     elif kind == "enum":
         return _guarded_enum(schema)
     elif kind == "literal":
-        expected = " or ".join(_shown(value) for value in schema["expected"])
-        return _guarded(schema, _types_of(schema["expected"]), expected)
+        return _guarded_literal(schema)
     if isinstance(config := schema.get("config"), dict) and "strict" in config:
         schema["config"] = {key: value for key, value in config.items() if key != "strict"}
     return schema
@@ -144,6 +143,14 @@ def _guarded_enum(schema: Schema) -> Schema:
     return _guarded(schema, types | {schema["cls"]}, expected)
 
 
+def _guarded_literal(schema: Schema) -> Schema:
+    expected = schema["expected"]
+    # `Literal[Colour.RED]` is given by the value of the member, as the enum itself is.
+    members = {member.value: member for member in expected if isinstance(member, enum.Enum)}
+    shown = " or ".join(_shown(value) for value in expected)
+    return _guarded(schema, _types_of(expected), shown, members)
+
+
 def _types_of(values: list[Any]) -> frozenset[type]:
     types = {type(value) for value in values}
     types |= {type(value.value) for value in values if isinstance(value, enum.Enum)}
@@ -155,11 +162,11 @@ def _shown(value: Any) -> str:
     return str(value) if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False)
 
 
-def _guarded(schema: Schema, types: frozenset[type], expected: str) -> Schema:
-    """`schema`, for values whose type is exactly one of `types`."""
+def _guarded(schema: Schema, types: frozenset[type], expected: str, members: Mapping[Any, Any] | None = None) -> Schema:
+    """`schema`, for values whose type is exactly one of `types`; those in `members` are replaced first."""
     guard = cast(
         Schema,
-        core_schema.no_info_before_validator_function(_guard(types, expected), cast(CoreSchema, schema)),
+        core_schema.no_info_before_validator_function(_guard(types, expected, members or {}), cast(CoreSchema, schema)),
     )
     if "ref" in schema:
         # References must lead to the outermost part.
@@ -167,10 +174,10 @@ def _guarded(schema: Schema, types: frozenset[type], expected: str) -> Schema:
     return guard
 
 
-def _guard(types: frozenset[type], expected: str) -> Callable[[Any], Any]:
+def _guard(types: frozenset[type], expected: str, members: Mapping[Any, Any]) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if type(value) not in types:
             raise PydanticCustomError("wire_type", "Input should be {expected}", {"expected": expected})
-        return value
+        return members.get(value, value)
 
     return check

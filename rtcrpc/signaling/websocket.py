@@ -13,9 +13,7 @@ import logging
 import random as random_module
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,7 +24,8 @@ from rtcrpc.core.identity import Identity
 from rtcrpc.errors import SignalingError
 from rtcrpc.signaling.backoff import Backoff
 from rtcrpc.signaling.base import Joined, Signal, SignalingEvents, SignalingState
-from rtcrpc.signaling.messages import CLOSE_REPLACED, MAX_RESULT, SUBPROTOCOL, authority_of, room_of
+from rtcrpc.signaling.endings import Ending, ending_of_close, ending_of_denial
+from rtcrpc.signaling.messages import MAX_RESULT, SUBPROTOCOL, authority_of, room_of
 from rtcrpc.signaling.session import (
     BootstrapBroke,
     JoinRefused,
@@ -40,19 +39,12 @@ __all__ = ["WebSocketSignaling"]
 
 logger = logging.getLogger("rtcrpc.signaling")
 
+_CLOSED_HERE: Final = "closed on this side"
 _OPEN_SECONDS: Final = 10.0
 _JOIN_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 2.0
 _PING_SECONDS: Final = 15.0  # twice this and a socket that a network change broke is given up
 _STEADY_SECONDS: Final = 10.0  # a membership that held this long makes the next waits short again
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """Why a connection is over: `lost` is tried again soon, `refused` slowly, `replaced` never."""
-
-    kind: Literal["lost", "refused", "replaced"]
-    reason: str
 
 
 class _DirectConnect(connect):
@@ -126,17 +118,19 @@ class WebSocketSignaling:
         self._wake.set()
 
     async def close(self) -> None:
-        """Leave the room for good: the others hear it at once. Takes at most 2 seconds. Idempotent."""
+        """Leave the room for good: the others hear it at once. Takes a few seconds at most. Idempotent."""
         task = self._task
         if task is None or task.done():
             return
         task.cancel()
         await asyncio.wait([task])
+        if self._first is not None:
+            self._give_up(self._first, _CLOSED_HERE)  # a task that was cancelled before its first step did nothing
 
     # -- connections -------------------------------------------------------------------------------
 
     async def _run(self, first: asyncio.Future[Joined]) -> None:
-        reason = "closed on this side"
+        reason = _CLOSED_HERE
         self._change("connecting", "")
         try:
             while True:
@@ -155,11 +149,15 @@ class WebSocketSignaling:
             reason = "an unexpected error ended signaling; the log of rtcrpc.signaling has it"
         finally:
             self._change("closed", reason)
-            if not first.done():
-                first.set_exception(SignalingError(reason))
-                first.exception()  # the joiner may be gone; then nobody has to read it
+            self._give_up(first, reason)
 
-    async def _connection(self, first: asyncio.Future[Joined]) -> _Ending:
+    @staticmethod
+    def _give_up(first: asyncio.Future[Joined], reason: str) -> None:
+        if not first.done():
+            first.set_exception(SignalingError(reason))
+            first.exception()  # the joiner may be gone; then nobody has to read it
+
+    async def _connection(self, first: asyncio.Future[Joined]) -> Ending:
         tls: dict[str, Any] = {} if self._ssl is None else {"ssl": self._ssl}
         try:
             websocket = await _DirectConnect(
@@ -176,9 +174,9 @@ class WebSocketSignaling:
                 **tls,
             )
         except InvalidStatus as error:
-            return self._denied(error)
+            return ending_of_denial(self._where, error)
         except (OSError, TimeoutError, WebSocketException, ImportError) as error:
-            return _Ending(
+            return Ending(
                 "lost",
                 f"can't reach the bootstrap at {self._where}: {error or type(error).__name__}; is it running?",
             )
@@ -190,9 +188,9 @@ class WebSocketSignaling:
         finally:
             await websocket.close()
 
-    async def _conversation(self, websocket: ClientConnection, first: asyncio.Future[Joined]) -> _Ending:
+    async def _conversation(self, websocket: ClientConnection, first: asyncio.Future[Joined]) -> Ending:
         if websocket.subprotocol != SUBPROTOCOL:
-            return _Ending(
+            return Ending(
                 "refused",
                 f"what answers at {self._where} speaks no {SUBPROTOCOL}; expected an rtcrpc bootstrap",
             )
@@ -205,7 +203,7 @@ class WebSocketSignaling:
                 while True:
                     text = await websocket.recv()
                     if isinstance(text, bytes):
-                        return _Ending("refused", f"expected text from the bootstrap at {self._where}, got bytes")
+                        return Ending("refused", f"expected text from the bootstrap at {self._where}, got bytes")
                     self.session.receive_text(text, loop.time())
                     self._wake.set()
                     if (ending := self._deliver(first)) is not None:
@@ -215,9 +213,9 @@ class WebSocketSignaling:
                         joined_at = loop.time()
                         deadline.reschedule(None)
         except TimeoutError:
-            return _Ending("lost", f"the bootstrap at {self._where} did not let us join within {_JOIN_SECONDS:.0f} s")
+            return Ending("lost", f"the bootstrap at {self._where} did not let us join within {_JOIN_SECONDS:.0f} s")
         except ConnectionClosed as closed:
-            return self._closed(closed)
+            return ending_of_close(self._where, self.session.room, closed)
         finally:
             self._set_timer(None)
             if joined_at is not None and loop.time() - joined_at >= _STEADY_SECONDS:
@@ -243,7 +241,7 @@ class WebSocketSignaling:
 
     # -- what the session says ---------------------------------------------------------------------
 
-    def _deliver(self, first: asyncio.Future[Joined]) -> _Ending | None:
+    def _deliver(self, first: asyncio.Future[Joined]) -> Ending | None:
         for event in self.session.events_received():
             match event:
                 case Joined():
@@ -258,9 +256,9 @@ class WebSocketSignaling:
                 case Signal():
                     self._events.signal_received(event)
                 case JoinRefused(code, message):
-                    return _Ending("refused", f"the bootstrap at {self._where} refused the join: {message} ({code})")
+                    return Ending("refused", f"the bootstrap at {self._where} refused the join: {message} ({code})")
                 case BootstrapBroke(reason):
-                    return _Ending("refused", f"the bootstrap at {self._where} broke the protocol: {reason}")
+                    return Ending("refused", f"the bootstrap at {self._where} broke the protocol: {reason}")
         return None
 
     def _set_timer(self, when: float | None) -> None:
@@ -278,47 +276,9 @@ class WebSocketSignaling:
         self._state = state
         self._events.signaling_state(state, reason)
 
-    # -- reasons for people ------------------------------------------------------------------------
-
     @property
     def _where(self) -> str:
         return self.session.authority
-
-    def _denied(self, error: InvalidStatus) -> _Ending:
-        status = error.response.status_code
-        said = _shown(error.response.body or b"")
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return _Ending("lost", f"the bootstrap at {self._where} answered HTTP {status}{said}")
-        if "Location" in error.response.headers:
-            place = ascii(error.response.headers["Location"])[:200]
-            return _Ending("refused", f"{self._where} points to {place}: use the address of the bootstrap itself")
-        advice: dict[int, str] = {
-            HTTPStatus.UNAUTHORIZED: "it asks for credentials that rtcrpc does not have",
-            HTTPStatus.FORBIDDEN: "is the path in the URL right?",
-            HTTPStatus.NOT_FOUND: "is the path in the URL right?",
-            HTTPStatus.MISDIRECTED_REQUEST: f"its operator must list the host {self._where!r}",
-            HTTPStatus.TOO_MANY_REQUESTS: "it has too many connections; try again later",
-        }
-        what = advice.get(status, "expected an rtcrpc bootstrap there")
-        return _Ending("refused", f"the bootstrap at {self._where} refused with HTTP {status}{said}: {what}")
-
-    def _closed(self, closed: ConnectionClosed) -> _Ending:
-        code = closed.rcvd.code if closed.rcvd is not None else 1006
-        said = _shown((closed.rcvd.reason if closed.rcvd is not None else "").encode())
-        if code == CLOSE_REPLACED:
-            return _Ending(
-                "replaced",
-                f"another peer with the same key joined room {self.session.room!r}; "
-                "stop one of the two, or give each its own identity",
-            )
-        if 4000 <= code < 5000 or code == 1008:
-            return _Ending("refused", f"the bootstrap at {self._where} closed the connection with {code}{said}")
-        return _Ending("lost", f"the connection to the bootstrap at {self._where} was lost ({code}{said})")
-
-
-def _shown(text: bytes) -> str:
-    cut = " ".join(text[:300].decode("utf-8", "replace").split())
-    return f" ({''.join(c for c in cut if c.isprintable())})" if cut else ""
 
 
 def _is_loopback(url: str) -> bool:

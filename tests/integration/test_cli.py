@@ -1,0 +1,159 @@
+"""The command line as people use it: real processes, a real bootstrap, real DataChannels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROBOT = Path(__file__).parents[2] / "examples" / "robot.py"
+
+
+async def rtcrpc(*args: str, within: float = 30) -> tuple[int, str, str]:
+    """Run a command to its end: exit code, standard output, standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "rtcrpc",
+        *args,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(within):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def running(*args: str) -> AsyncIterator[dict[str, Any]]:
+    """Run a command that stays, with --json; what it says first. It must end well at SIGINT."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "rtcrpc",
+        *args,
+        "--json",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(20):
+            line = await process.stdout.readline()
+        assert line, (await process.stderr.read()).decode()
+        yield json.loads(line)
+        process.send_signal(2)
+        async with asyncio.timeout(20):
+            _, err = await process.communicate()
+        assert process.returncode == 130, err.decode()
+        assert "Traceback" not in err.decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+async def link() -> AsyncIterator[str]:
+    async with running("serve", str(ROBOT), "--port", "0") as said:
+        assert said["methods"] == ["add", "move", "look_around", "who_am_i"]
+        yield said["link"]
+
+
+async def test_call_discover_and_peers(link: str) -> None:
+    assert await rtcrpc("call", link, "add", "1", "2") == (0, "3\n", "")
+    assert await rtcrpc("call", link, "add", "-a", "a=1", "-a", "b=2", "--json") == (0, "3\n", "")
+    code, out, err = await rtcrpc("call", link, "add", "one", "2")
+    assert (code, out) == (1, "")
+    assert "expected an integer" in err
+    code, out, _ = await rtcrpc("call", link, "add", "one", "2", "--json")
+    assert (code, json.loads(out)["error"]["code"]) == (1, -32602)
+    code, out, _ = await rtcrpc("discover", link, "--json")
+    assert code == 0
+    assert {method["name"] for method in json.loads(out)["methods"]} == {"add", "move", "look_around", "who_am_i"}
+    code, out, _ = await rtcrpc("discover", link)
+    assert "add(a: integer, b: integer) -> integer" in out
+    code, out, _ = await rtcrpc("peers", link, "--json")
+    assert [(member["name"], member["pinned"]) for member in json.loads(out)] == [("robot", True)]
+
+
+async def test_errors_say_what_to_do(link: str) -> None:
+    code, _, err = await rtcrpc("call", link, "no_such_function")
+    assert (code, "there is no method" in err) == (1, True)
+    code, _, err = await rtcrpc("call", link, "look_around", "30", "--timeout", "0.5")
+    assert code == 5
+    without_token = link.partition("&token=")[0]
+    code, _, err = await rtcrpc("call", without_token, "add", "1", "2")
+    assert (code, "invite" in err) == (1, True)
+    wrong_key = link.replace("pin=", "pin=A", 1)
+    assert (await rtcrpc("call", wrong_key, "add", "1", "2"))[0] == 2
+    other = "A" * 43
+    start = link.index("pin=") + 4
+    code, _, err = await rtcrpc("call", link[:start] + other + link[start + 43 :], "add", "1", "2", "--peer", "robot")
+    assert (code, other in err) == (4, True)
+    code, _, err = await rtcrpc("call", "http://127.0.0.1:9/#room=x&pin=" + other, "add", "1", "2")
+    assert code == 3
+
+
+async def test_a_key_file_keeps_the_link(tmp_path: Path) -> None:
+    key = tmp_path / "robot.key"
+    links = []
+    for _ in range(2):
+        async with running("serve", str(ROBOT), "--port", "0", "--key", str(key)) as said:
+            links.append(said["link"].partition("#")[2])
+    assert links[0] == links[1]
+    code, out, _ = await rtcrpc("key", "show", str(key))
+    assert (code, f"pin={out.strip()}" in links[0]) == (0, True)
+    code, _, err = await rtcrpc("key", "new", str(key))
+    assert (code, "exists already" in err) == (2, True)
+
+
+async def test_a_bootstrap_of_its_own() -> None:
+    async with running("bootstrap", "--port", "0", "--no-page") as bootstrap:
+        url = bootstrap["url"].replace("http", "ws")
+        async with running("serve", str(ROBOT), "--bootstrap", url) as said:
+            assert (await rtcrpc("call", said["link"], "add", "20", "22"))[:2] == (0, "42\n")
+
+
+async def test_demo_makes_a_real_call() -> None:
+    code, out, err = await rtcrpc("demo", "--once")
+    assert code == 0, err
+    assert "add(1, 2) = 3" in err
+    assert out.startswith("http://127.0.0.1:")
+
+
+async def test_page_and_invite(tmp_path: Path) -> None:
+    code, out, _ = await rtcrpc("page", "--out", str(tmp_path / "site"), "--json")
+    assert code == 0
+    assert {Path(name).name for name in json.loads(out)} >= {"index.html", "rtcrpc.js"}
+    pin = "B" * 42 + "A"
+    made = await rtcrpc(
+        "invite",
+        "--page",
+        "https://me.example/rtc/",
+        "--bootstrap",
+        "wss://boot.example",
+        "--room",
+        "lab",
+        "--pin",
+        pin,
+    )
+    assert made[0] == 0
+    code, out, _ = await rtcrpc("invite", made[1].strip(), "--json")
+    assert json.loads(out)["url"] == "wss://boot.example/room/lab"
+    assert (await rtcrpc("invite", "--room", "lab"))[0] == 2
