@@ -24,6 +24,8 @@ const common = {
   legalComments: "linked",
   logLevel: "warning",
   minify: true,
+  // Errors are told apart by the name of their class, also in what people read.
+  keepNames: true,
   sourcemap: "linked",
 };
 

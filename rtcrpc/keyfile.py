@@ -21,11 +21,17 @@ def save_identity(identity: Identity, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # O_EXCL: never through a link that somebody put there, never over a key that is in use.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump(jwk, file)
-            file.write("\n")
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                json.dump(jwk, file)
+                file.write("\n")
+        except OSError:
+            path.unlink(missing_ok=True)  # half a key would be in the way of the next try
+            raise
     except FileExistsError:
-        raise KeyFileError(f"{path} exists already: a key is never overwritten; choose another name or remove it yourself") from None
+        raise KeyFileError(
+            f"{path} exists already: a key is never overwritten; choose another name or remove it yourself"
+        ) from None
     except OSError as error:
         raise KeyFileError(f"the key can't be written to {path}: {error.strerror}") from error
 
@@ -52,8 +58,10 @@ def load_identity(path: Path) -> Identity:
         identity = Identity.from_private_bytes(b64url_decode(jwk["d"]))
         if identity.peer_id != jwk["x"]:
             raise ValueError("x is not the public key of d")
-    except (ValueError, KeyError, TypeError) as error:
-        raise KeyFileError(f"{path}: expected a JWK of an Ed25519 key (RFC 8037), got something else: {error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise KeyFileError(
+            f"{path}: expected a JWK of an Ed25519 key (RFC 8037), got something else: {error}"
+        ) from error
     return identity
 
 

@@ -84,7 +84,7 @@ HANDSHAKE_SECONDS: Final = 10
 """In seconds. Time from the opening of the channel to a verified proof. Several round trips over a bad mobile
 link. Exceeded: The peer says bye with `deadline exceeded`.
 """
-HEARTBEAT_MILLIS: Final = 2500
+HEARTBEAT_MILLIS: Final = 2000
 """In milliseconds. Silence after which a ping is sent. With heartbeatMisses it finds a dead link in under 10
 seconds, where ICE takes over 30. Exceeded: A ping is sent.
 """
@@ -125,7 +125,7 @@ MAX_CANDIDATES: Final = 32
 receiver send packets to an address it was told. Exceeded: The rest are dropped.
 """
 MAX_ROOMS: Final = 8
-"""In rooms. Rooms joined over one connection to the bootstrap. Exceeded: The join is answered with `resource
+"""In rooms. Rooms that one key is in at one bootstrap. Exceeded: The join is answered with `resource
 exhausted`.
 """
 MAX_BATCH: Final = 256

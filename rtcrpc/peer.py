@@ -12,7 +12,7 @@ from rtcrpc.core.identity import Identity, parse_peer_id
 from rtcrpc.core.invite import Invite
 from rtcrpc.core.session import SessionConfig
 from rtcrpc.link import LinkSettings
-from rtcrpc.mesh.driver import RoomDriver
+from rtcrpc.mesh.driver import MakeSignaling, RoomDriver
 from rtcrpc.mesh.room import Room
 from rtcrpc.runtime import Runtime
 from rtcrpc.service.dispatch import Dispatcher
@@ -63,23 +63,46 @@ class Peer:
         return self.identity.peer_id
 
     def join(
-        self, where: str | Invite, *, pin: str | Iterable[str] | None = None, token: str | None = None
+        self,
+        where: str | Invite,
+        *,
+        pin: str | Iterable[str] | None = None,
+        token: str | None = None,
+        bootstrap_token: str | None = None,
     ) -> Joining:
         """Join a room: `async with peer.join(link) as room:`, or `room = await peer.join(link)`.
 
         `where`: an invite link, or the URL of a room, `wss://host/room/name`. `pin`: the key, or keys, that names in the room may stand
-        for. `token`: what entitles us, such as the secret of an invite. A link carries both. Raises `InviteError` for a link that can't be
+        for. `token`: what entitles us, such as the secret of an invite. A link carries both.
+        `bootstrap_token`: what the bootstrap asks for, where it does. Raises `InviteError` for a link that can't be
         read, `SignalingError` where the bootstrap can't be reached or refuses.
         """
-        return Joining(self, where, pin, token)
+        return Joining(self, where, pin, token, bootstrap_token)
 
-    async def _join(self, where: str | Invite, pin: str | Iterable[str] | None, token: str | None) -> Room:
+    async def _join(
+        self,
+        where: str | Invite,
+        pin: str | Iterable[str] | None,
+        token: str | None,
+        bootstrap_token: str | None,
+    ) -> Room:
         invite = where if isinstance(where, Invite) else Invite.parse(where)
         pins = {pin} if isinstance(pin, str) else set(pin or ())
         if invite.pin is not None:
             pins.add(invite.pin)
         for key in pins:
             parse_peer_id(key)
+        return await self._enter(
+            invite.room,
+            frozenset(pins),
+            token if token is not None else invite.token,
+            lambda events: WebSocketSignaling(invite.url, self.identity, self.name, events, token=bootstrap_token),
+        )
+
+    async def _enter(
+        self, room_name: str, pins: frozenset[str], token: str | None, make_signaling: MakeSignaling
+    ) -> Room:
+        """Join a room by whatever signaling is given."""
         runtime = self._runtime or Runtime.default()
         dispatcher = Dispatcher(
             self.registry, self.policy, runtime=runtime, user_loop=asyncio.get_running_loop(), title=self.name
@@ -87,10 +110,10 @@ class Peer:
         settings = LinkSettings(
             identity=self.identity,
             name=self.name,
-            room=invite.room,
+            room=room_name,
             expected=None,
-            pins=frozenset(pins),
-            token=token if token is not None else invite.token,
+            pins=pins,
+            token=token,
             session=self._session,
         )
 
@@ -98,13 +121,13 @@ class Peer:
             return RoomDriver(
                 settings,
                 self._transport or WebRtcTransport(),
-                lambda events: WebSocketSignaling(invite.url, self.identity, self.name, events),
+                make_signaling,
                 dispatcher,
                 room,
                 self._ice_servers,
             )
 
-        room = Room(invite.room, self.peer_id, self.name, runtime)
+        room = Room(room_name, self.peer_id, self.name, runtime)
         await room.open(make_driver, [dispatcher.close])
         return room
 
@@ -113,16 +136,22 @@ class Joining:
     """A join under way: await it for the room, or use it with `async with`, which leaves the room at the end."""
 
     def __init__(
-        self, peer: Peer, where: str | Invite, pin: str | Iterable[str] | None, token: str | None
+        self,
+        peer: Peer,
+        where: str | Invite,
+        pin: str | Iterable[str] | None,
+        token: str | None,
+        bootstrap_token: str | None,
     ) -> None:
         self._peer = peer
         self._where = where
         self._pin = pin
         self._token = token
+        self._bootstrap_token = bootstrap_token
         self._room: Room | None = None
 
     def __await__(self) -> Generator[Any, None, Room]:
-        return self._peer._join(self._where, self._pin, self._token).__await__()
+        return self._peer._join(self._where, self._pin, self._token, self._bootstrap_token).__await__()
 
     async def __aenter__(self) -> Room:
         self._room = await self
@@ -138,6 +167,7 @@ def join(
     *,
     pin: str | Iterable[str] | None = None,
     token: str | None = None,
+    bootstrap_token: str | None = None,
     name: str | None = None,
     registry: Registry | None = None,
     identity: Identity | None = None,
@@ -149,4 +179,4 @@ def join(
     peer = Peer(
         identity=identity, name=name, registry=registry, policy=policy, transport=transport, ice_servers=ice_servers
     )
-    return peer.join(where, pin=pin, token=token)
+    return peer.join(where, pin=pin, token=token, bootstrap_token=bootstrap_token)

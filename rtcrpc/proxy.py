@@ -5,6 +5,7 @@ A proxy holds no connection. It collects a method name and options, and hands a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
@@ -25,8 +26,10 @@ class CallOptions:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not self.timeout > 0:
-            raise ValueError(f"timeout: expected a number of seconds above 0, or None; got {self.timeout!r}")
+        if self.timeout is not None and not 0 < self.timeout < math.inf:
+            raise ValueError(
+                f"timeout: expected a number of seconds above 0, or None for no limit; got {self.timeout!r}"
+            )
 
 
 class Invoker(Protocol):
@@ -86,7 +89,8 @@ class BoundMethod:
         self._name = name
         self._options = options
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+        """Call it; await what comes back for the result."""
         return self._invoker.invoke(self._name, make_params(self._name, args, kwargs), self._options)
 
     def __getattr__(self, name: str) -> BoundMethod:
@@ -115,7 +119,8 @@ class NotifyNamespace:
     def __getitem__(self, name: str) -> NotifyNamespace:
         return NotifyNamespace(self._invoker, f"{self._prefix}.{name}" if self._prefix else name)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[None]:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Awaitable[None]:
+        """Tell it; await what comes back until it was handed to the link."""
         if not self._prefix:
             raise TypeError("expected the name of a method first: remote.notify.name(...)")
         return self._invoker.send_notification(self._prefix, make_params(self._prefix, args, kwargs))

@@ -4,7 +4,8 @@
 //   <- {"id": 1, "result": {"pid": 4242, "version": "Chrome/156.0…"}}      or      {"id": 1, "error": "what went wrong"}
 //
 // Commands (page is the number newPage gave):
-//   launch browser args? dark? executable?     newPage -> page                 goto page url          reload page
+//   launch browser args? dark? executable?     newPage -> page                 closePage page         goto page url
+//   reload page
 //   evaluate page expression -> its value      waitFor page selector|expression timeout?              click page selector
 //   type page selector text clear?             press page key                  select page selector value
 //   upload page selector files                 setViewport page width height scale?                   screenshot page path full?
@@ -31,6 +32,7 @@ const POLL_MILLIS = 25;
 const VIOLATION_MARK = `csp-violation-${process.pid}:`;
 
 let browser = null;
+let lastPage = 0;
 const pages = new Map();
 
 function executableOf(name) {
@@ -50,13 +52,25 @@ async function launch({ browser: name, args = [], dark = false, executable }) {
     throw new Error("a browser runs already: one driver drives one browser");
   }
   const executablePath = executable ?? executableOf(name);
-  const common = { executablePath, headless: true, timeout: 60_000, protocolTimeout: 60_000, handleSIGINT: false };
+  const common = {
+    executablePath,
+    headless: true,
+    timeout: 60_000,
+    protocolTimeout: 60_000,
+    handleSIGINT: false,
+    defaultViewport: { width: 1280, height: 900 },
+  };
   if (name === "chromium") {
     // Chromium's own sandbox refuses to start as root; /dev/shm is small in containers.
     const root = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
     const flags = [...root, "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars", "--no-first-run", ...args];
     // A preference of the whole browser, so that both browsers take it the same way.
-    browser = await puppeteer.launch({ ...common, browser: "chrome", pipe: true, args: dark ? [...flags, "--force-dark-mode"] : flags });
+    browser = await puppeteer.launch({
+      ...common,
+      browser: "chrome",
+      pipe: true,
+      args: dark ? [...flags, "--force-dark-mode"] : flags,
+    });
   } else {
     const extraPrefsFirefox = {
       "ui.systemUsesDarkTheme": dark ? 1 : 0,
@@ -113,9 +127,15 @@ async function newPage() {
     record.messages.push({ type: "pageerror", text: String(error?.stack ?? error) });
   });
   await page.evaluateOnNewDocument(watchViolations, VIOLATION_MARK);
-  const number = pages.size + 1;
-  pages.set(number, record);
-  return number;
+  lastPage += 1;
+  pages.set(lastPage, record);
+  return lastPage;
+}
+
+async function closePage({ page: number }) {
+  const { page } = recordOf(number);
+  pages.delete(number);
+  await page.close();
 }
 
 function recordOf(number) {
@@ -154,6 +174,7 @@ async function waitFor({ page: number, selector, expression, timeout = WAIT_MILL
 const COMMANDS = {
   launch,
   newPage,
+  closePage,
   waitFor,
   goto: async ({ page, url }) => {
     await recordOf(page).page.goto(url, { waitUntil: "load", timeout: 30_000 });

@@ -10,7 +10,7 @@ registry.expose("show", (text) => {
 });
 
 try {
-  const room = await join({ link: location.href, name: "browser", registry });
+  const room = await join(location.href, { name: "browser", registry });
   state.textContent = "In the room; waiting to be called.";
   room.addEventListener("connected", () => { state.textContent = "Connected."; });
 } catch (error) {

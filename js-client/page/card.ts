@@ -18,7 +18,11 @@ const TICK_MILLIS = 100;
 
 /** What a card needs from the page. */
 export interface CardOwner {
-  invoke(method: string, params: readonly unknown[] | { readonly [name: string]: unknown }, signal: AbortSignal): Promise<unknown>;
+  invoke(
+    method: string,
+    params: readonly unknown[] | { readonly [name: string]: unknown },
+    signal: AbortSignal,
+  ): Promise<unknown>;
   say(words: string): void;
 }
 
@@ -33,7 +37,12 @@ export class Card {
   readonly method: Method;
   readonly #owner: CardOwner;
   readonly #fields: readonly Field[];
-  readonly #call = el("button", { type: "submit", class: "button primary call" }, el("span", { class: "spinner", "aria-hidden": "true" }), el("span", {}, "Call"));
+  readonly #call = el(
+    "button",
+    { type: "submit", class: "button primary call" },
+    el("span", { class: "spinner", "aria-hidden": "true" }),
+    el("span", {}, "Call"),
+  );
   readonly #stop: HTMLButtonElement;
   readonly #elapsed = el("span", { class: "elapsed", role: "timer", "aria-live": "off" });
   readonly #place = el("div", { class: "outcome" });
@@ -65,7 +74,9 @@ export class Card {
     this.element.open = true;
     this.#build();
     this.element.scrollIntoView({ block: "start" });
-    (this.element.querySelector<HTMLElement>("form input, form textarea, form select") ?? this.#call).focus({ preventScroll: true });
+    (this.element.querySelector<HTMLElement>("form input, form textarea, form select") ?? this.#call).focus({
+      preventScroll: true,
+    });
   }
 
   /** Ends what is under way; the card is about to go. */
@@ -79,12 +90,22 @@ export class Card {
       const given = field.default === undefined ? (field.required ? "" : "?") : ` = ${shorten(valueName(field.default), 16)}`;
       return `${label(field.name, 40)}${given}`;
     });
-    const result = this.method.result === null ? null : fieldOf({ name: "result", description: "", required: true, schema: this.method.result, variadic: null }, root);
+    const result =
+      this.method.result === null
+        ? null
+        : fieldOf({ name: "result", description: "", required: true, schema: this.method.result, variadic: null }, root);
     return el(
       "summary",
       {},
-      el("h2", {}, peerText(label(this.method.name, 128), { class: "method-name" }), el("span", { class: "signature" }, peerText(`(${shorten(params.join(", "), 120)})`))),
-      result === null || result.kind.type === "json" || result.kind.type === "fixed" ? null : el("span", { class: "returns" }, "→ ", peerText(label(result.title || kindName(result.kind), 40))),
+      el(
+        "h2",
+        {},
+        peerText(label(this.method.name, 128), { class: "method-name" }),
+        el("span", { class: "signature" }, peerText(`(${shorten(params.join(", "), 120)})`)),
+      ),
+      result === null || result.kind.type === "json" || result.kind.type === "fixed"
+        ? null
+        : el("span", { class: "returns" }, "→ ", peerText(label(result.title || kindName(result.kind), 40))),
     );
   }
 
@@ -98,7 +119,12 @@ export class Card {
     const id = newId("doc");
     const form = el(
       "form",
-      { novalidate: true, autocomplete: "off", "aria-label": `call ${label(this.method.name)}`, "aria-describedby": first === "" ? null : id },
+      {
+        novalidate: true,
+        autocomplete: "off",
+        "aria-label": `call ${label(this.method.name)}`,
+        "aria-describedby": first === "" ? null : id,
+      },
       view.elements.length === 0 ? null : el("div", { class: "fields" }, ...view.elements),
       el("div", { class: "actions" }, this.#call, this.#stop, this.#elapsed),
     );
@@ -111,7 +137,14 @@ export class Card {
         "div",
         { class: "card-body" },
         first === "" ? null : el("div", { class: "doc", id }, longText(first, 400)),
-        rest === "" ? null : el("details", { class: "more-doc" }, el("summary", {}, "More about this function"), longText(rest, 2_000, { class: "peer-text prose" })),
+        rest === ""
+          ? null
+          : el(
+              "details",
+              { class: "more-doc" },
+              el("summary", {}, "More about this function"),
+              longText(rest, 2_000, { class: "peer-text prose" }),
+            ),
         form,
         this.#place,
         this.#history.element,
@@ -132,7 +165,14 @@ export class Card {
       this.#refuse(view, problems);
       return;
     }
-    await this.#run(view, entries, params, Object.entries(named).map(([name, value]) => `${name}: ${inShort(value, 24)}`).join(", "));
+    await this.#run(
+      view,
+      entries,
+      params,
+      Object.entries(named)
+        .map(([name, value]) => `${name}: ${inShort(value, 24)}`)
+        .join(", "),
+    );
   }
 
   #refuse(view: FieldsView, problems: readonly Problem[]): void {
@@ -141,7 +181,12 @@ export class Card {
     this.#owner.say(`${label(this.method.name)} was not called: ${problems[0]?.message ?? ""}`);
   }
 
-  async #run(view: FieldsView, entries: readonly Entry[], params: readonly unknown[] | { readonly [name: string]: unknown }, told: string): Promise<void> {
+  async #run(
+    view: FieldsView,
+    entries: readonly Entry[],
+    params: readonly unknown[] | { readonly [name: string]: unknown },
+    told: string,
+  ): Promise<void> {
     const started = performance.now();
     const tick = (): void => {
       this.#elapsed.textContent = duration(Math.max(performance.now() - started, 1));
@@ -161,7 +206,11 @@ export class Card {
       const failure = failureOf(error);
       this.#settle(stopped ? stoppedView() : this.#failed(view, failure), millis);
       this.#history.add({ at, entries, told, outcome: stopped ? "stopped" : failure.title, failed: true, millis });
-      this.#owner.say(stopped ? `${label(this.method.name)} was stopped` : `${label(this.method.name)}: ${failure.title}. ${shorten(failure.message, 200)}`);
+      this.#owner.say(
+        stopped
+          ? `${label(this.method.name)} was stopped`
+          : `${label(this.method.name)}: ${failure.title}. ${shorten(failure.message, 200)}`,
+      );
     } finally {
       clearInterval(running.timer);
       this.#busy(null);
@@ -171,7 +220,13 @@ export class Card {
   #failed(view: FieldsView, failure: Failure): Outcome {
     const left = view.point(problemsOf(failure.issues, this.#fields));
     this.element.querySelector<HTMLElement>("[aria-invalid]")?.focus();
-    return { element: failureView(failure, left.map(({ path, message }) => `${path.join(".") || "arguments"}: ${message}`)), release: () => undefined };
+    return {
+      element: failureView(
+        failure,
+        left.map(({ path, message }) => `${path.join(".") || "arguments"}: ${message}`),
+      ),
+      release: () => undefined,
+    };
   }
 
   #settle(outcome: Outcome, millis: number): void {
@@ -190,7 +245,12 @@ export class Card {
 
 function stoppedView(): Outcome {
   return {
-    element: el("div", { class: "failure stopped" }, el("p", { class: "failure-title" }, "Stopped"), el("p", { class: "hint" }, "You ended the call. What the function had done by then is done.")),
+    element: el(
+      "div",
+      { class: "failure stopped" },
+      el("p", { class: "failure-title" }, "Stopped"),
+      el("p", { class: "hint" }, "You ended the call. What the function had done by then is done."),
+    ),
     release: () => undefined,
   };
 }

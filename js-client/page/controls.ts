@@ -31,7 +31,11 @@ export function simpleControl(kind: Simple, field: Field, changed: Changed): Con
     case "boolean":
       return flagControl(field, changed);
     case "choice":
-      return choiceControl(kind.options.map((option) => option.label), kind.options.findIndex((option) => option.value === field.default), changed);
+      return choiceControl(
+        kind.options.map((option) => option.label),
+        kind.options.findIndex((option) => option.value === field.default),
+        changed,
+      );
     case "bytes":
       return fileControl(changed);
     case "json":
@@ -50,7 +54,9 @@ export function simpleControl(kind: Simple, field: Field, changed: Changed): Con
 }
 
 function startText(field: Field): string {
-  return typeof field.default === "string" || typeof field.default === "number" || typeof field.default === "bigint" ? String(field.default) : "";
+  return typeof field.default === "string" || typeof field.default === "number" || typeof field.default === "bigint"
+    ? String(field.default)
+    : "";
 }
 
 function emptyWords(field: Field): string {
@@ -85,7 +91,12 @@ function textBox(format: string, field: Field): HTMLInputElement | HTMLTextAreaE
 
 function jsonBox(expects: "array" | "object" | "any", field: Field): HTMLTextAreaElement {
   const example = expects === "array" ? "[1, 2]" : expects === "object" ? '{"key": "value"}' : "42";
-  return el("textarea", { ...TEXT, rows: 3, class: "code", placeholder: field.default === undefined ? example : valueName(field.default) });
+  return el("textarea", {
+    ...TEXT,
+    rows: 3,
+    class: "code",
+    placeholder: field.default === undefined ? example : valueName(field.default),
+  });
 }
 
 function textControl(box: HTMLInputElement | HTMLTextAreaElement, changed: Changed): Control {
@@ -120,7 +131,12 @@ function flagControl(field: Field, changed: Changed): Control {
 
 /** A select of `labels`; `start` below 0: nothing is chosen yet. */
 export function choiceControl(labels: readonly string[], start: number, changed: Changed): Control {
-  const box = el("select", { id: newId("field") }, el("option", { value: "" }, "Choose…"), ...labels.map((label, index) => el("option", { value: index }, label)));
+  const box = el(
+    "select",
+    { id: newId("field") },
+    el("option", { value: "" }, "Choose…"),
+    ...labels.map((label, index) => el("option", { value: index }, label)),
+  );
   box.value = start < 0 ? "" : String(start);
   box.addEventListener("change", changed);
   return {

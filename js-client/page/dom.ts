@@ -9,7 +9,11 @@ type Child = Node | string | null | undefined | false;
 const FORBIDDEN = /^(on|src|href|style$|action|formaction|data$)/iu;
 
 /** `el("p", { class: "note" }, "text", child)`: an attribute that is true is set empty; false, null and undefined leave it out. */
-export function el<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Attributes = {}, ...children: readonly Child[]): HTMLElementTagNameMap[K] {
+export function el<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: readonly Child[]
+): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (FORBIDDEN.test(name)) {
@@ -86,7 +90,12 @@ export function newId(prefix: string): string {
 }
 
 /** A link that saves `bytes` as a file; the bytes are let go `onRemove`. The browser never opens them as a page. */
-export function download(bytes: Uint8Array, name: string, label: string, type = "application/octet-stream"): { readonly link: HTMLAnchorElement; readonly url: string } {
+export function download(
+  bytes: Uint8Array,
+  name: string,
+  label: string,
+  type = "application/octet-stream",
+): { readonly link: HTMLAnchorElement; readonly url: string } {
   const url = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>], { type }));
   const link = el("a", { class: "button plain", download: name }, label);
   link.href = url;

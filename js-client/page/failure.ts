@@ -43,7 +43,10 @@ const HINTS: ReadonlyMap<number, string> = new Map([
   [UNAVAILABLE, "Check that the peer is running and reachable, then try again."],
   [CONNECTION_LOST, "The connection broke. Reconnect, then look whether the call had an effect before you repeat it."],
   [TOO_LARGE, "Send less at a time."],
-  [IDENTITY_MISMATCH, "Someone else answered in place of the peer that this link names. Nothing was sent to it. Ask for a new link."],
+  [
+    IDENTITY_MISMATCH,
+    "Someone else answered in place of the peer that this link names. Nothing was sent to it. Ask for a new link.",
+  ],
   [HANDSHAKE_FAILED, "The peer could not prove who it is. Nothing was sent to it."],
   [VERSION_MISMATCH, "The page and the peer speak different versions. Update the older one."],
 ]);
@@ -76,7 +79,10 @@ export function failureOf(error: unknown): Failure {
     parts.push(`Try again in ${duration(remote.retryAfter)}.`);
   }
   return {
-    title: error.code === APPLICATION_ERROR || (error.code > -32000 && remote !== null) ? "The function reported an error" : codeName(error.code),
+    title:
+      error.code === APPLICATION_ERROR || (error.code > -32000 && remote !== null)
+        ? "The function reported an error"
+        : codeName(error.code),
     code: error.code,
     message: error.message,
     remote: remote !== null,
@@ -89,7 +95,9 @@ export function failureOf(error: unknown): Failure {
 
 /** Whether the user stopped the call: an end, not a failure. */
 export function wasStopped(error: unknown): boolean {
-  return (error instanceof RtcRpcError && error.code === CANCELLED) || (error instanceof DOMException && error.name === "AbortError");
+  return (
+    (error instanceof RtcRpcError && error.code === CANCELLED) || (error instanceof DOMException && error.name === "AbortError")
+  );
 }
 
 function ranOf(error: RtcRpcError): false | null {

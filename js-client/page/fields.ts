@@ -77,7 +77,10 @@ const MAX_VARIANTS = 8;
 /** The field of one parameter of a method. `root` is the OpenRPC document. */
 export function fieldOf(param: Param, root: unknown): Field {
   const place = startAt([param.schema, root]);
-  return { ...fieldFrom(param.name, param.schema, param.required, place), ...(param.description && { description: param.description }) };
+  return {
+    ...fieldFrom(param.name, param.schema, param.required, place),
+    ...(param.description && { description: param.description }),
+  };
 }
 
 function fieldFrom(name: string, given: unknown, required: boolean, place: Place): Field {
@@ -156,7 +159,13 @@ function arrayKind(schema: Schema, place: Place): Kind {
   const below = deeper(place);
   const items = member(schema, "items");
   const prefix = member(schema, "prefixItems");
-  if (Array.isArray(prefix) && prefix.length > 0 && prefix.length <= MAX_FIELDS && place.nesting < MAX_NESTING && !isRecord(items)) {
+  if (
+    Array.isArray(prefix) &&
+    prefix.length > 0 &&
+    prefix.length <= MAX_FIELDS &&
+    place.nesting < MAX_NESTING &&
+    !isRecord(items)
+  ) {
     const fields = prefix.map((item: unknown, index) => fieldFrom(String(index), item, true, below));
     if (fields.every((field) => !field.nullable)) {
       return { type: "tuple", fields };
@@ -210,10 +219,16 @@ function choices(schema: Schema): readonly Choice[] | null {
     return listed.slice(0, MAX_CHOICES).map((value: unknown) => ({ label: valueName(value), value }));
   }
   const alternatives = member(schema, "oneOf") ?? member(schema, "anyOf");
-  if (!Array.isArray(alternatives) || alternatives.length === 0 || !alternatives.every((one) => isRecord(one) && Object.hasOwn(one, "const"))) {
+  if (
+    !Array.isArray(alternatives) ||
+    alternatives.length === 0 ||
+    !alternatives.every((one) => isRecord(one) && Object.hasOwn(one, "const"))
+  ) {
     return null;
   }
-  return alternatives.slice(0, MAX_CHOICES).map((one: Schema) => ({ label: text(one, "title") || valueName(one["const"]), value: one["const"] }));
+  return alternatives
+    .slice(0, MAX_CHOICES)
+    .map((one: Schema) => ({ label: text(one, "title") || valueName(one["const"]), value: one["const"] }));
 }
 
 /** Whether null is allowed, and the schema without that. */
@@ -227,7 +242,10 @@ function splitNull(schema: Schema, place: Place): { readonly nullable: boolean; 
     const alternatives = member(schema, keyword);
     if (Array.isArray(alternatives)) {
       const others = alternatives.filter((one) => member(resolve(one, place).schema, "type") !== "null");
-      return { nullable: others.length < alternatives.length && others.length > 0, rest: others.length === 0 ? schema : { ...schema, [keyword]: others } };
+      return {
+        nullable: others.length < alternatives.length && others.length > 0,
+        rest: others.length === 0 ? schema : { ...schema, [keyword]: others },
+      };
     }
   }
   return { nullable: false, rest: schema };

@@ -83,7 +83,14 @@ export function fieldView(field: Field, changed: Changed): FieldView {
   }
 
   const element = composite
-    ? el("fieldset", { class: "field composite" }, el("legend", { class: "field-head" }, name, kind, mode), hint, control.element, problem)
+    ? el(
+        "fieldset",
+        { class: "field composite" },
+        el("legend", { class: "field-head" }, name, kind, mode),
+        hint,
+        control.element,
+        problem,
+      )
     : el(
         "div",
         { class: field.kind.type === "boolean" ? "field flag" : field.kind.type === "json" ? "field wide" : "field" },
@@ -134,7 +141,10 @@ function modeBox(modes: readonly Mode[], field: Field, changed: Changed): HTMLSe
     null: "null",
   };
   const box = el("select", { class: "mode", "aria-label": `how to send ${label(field.name || "this")}` });
-  append(box, modes.map((mode) => el("option", { value: mode }, words[mode])));
+  append(
+    box,
+    modes.map((mode) => el("option", { value: mode }, words[mode])),
+  );
   box.addEventListener("change", changed);
   return box;
 }
@@ -245,10 +255,14 @@ function listControl(kind: ListKind, changed: Changed): Control {
 
 function unionControl(variants: readonly Variant[], changed: Changed): Control {
   const place = el("div", {});
-  const picker = choiceControl(variants.map((variant) => label(variant.label)), 0, () => {
-    select();
-    changed();
-  });
+  const picker = choiceControl(
+    variants.map((variant) => label(variant.label)),
+    0,
+    () => {
+      select();
+      changed();
+    },
+  );
   picker.element.setAttribute("aria-label", "which form of value");
   // There is always one: the first stands until another is chosen.
   picker.element.querySelector("option[value='']")?.remove();

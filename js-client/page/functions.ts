@@ -57,7 +57,11 @@ export class FunctionList {
 
   #note(offer: Offer): HTMLElement | null {
     if (offer.methods.length === 0) {
-      return el("p", { class: "empty" }, "This peer offers you no functions. Its owner exposes them with @expose; some may need a link with more rights.");
+      return el(
+        "p",
+        { class: "empty" },
+        "This peer offers you no functions. Its owner exposes them with @expose; some may need a link with more rights.",
+      );
     }
     return offer.leftOut === 0 ? null : el("p", { class: "empty" }, `${count(offer.leftOut, "function")} more are not shown.`);
   }
@@ -71,6 +75,9 @@ export class FunctionList {
       show(card.element, wanted.has(card.method));
       show(item, wanted.has(card.method));
     }
-    this.#found.textContent = this.#filter.value.trim() === "" ? count(this.#shown.length, "function") : `${wanted.size} of ${count(this.#shown.length, "function")}`;
+    this.#found.textContent =
+      this.#filter.value.trim() === ""
+        ? count(this.#shown.length, "function")
+        : `${wanted.size} of ${count(this.#shown.length, "function")}`;
   }
 }

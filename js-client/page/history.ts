@@ -43,7 +43,13 @@ export class History {
       "li",
       { class: past.failed ? "failed" : "" },
       el("time", { datetime: past.at.toISOString() }, past.at.toLocaleTimeString()),
-      el("span", { class: "past-call" }, peerText(shorten(past.told === "" ? "no arguments" : past.told, 120)), " → ", peerText(shorten(past.outcome, 80), { class: "past-outcome" })),
+      el(
+        "span",
+        { class: "past-call" },
+        peerText(shorten(past.told === "" ? "no arguments" : past.told, 120)),
+        " → ",
+        peerText(shorten(past.outcome, 80), { class: "past-outcome" }),
+      ),
       el("span", { class: "muted" }, duration(past.millis)),
       past.told === "" ? null : button("Use again", "link", () => this.#again(past.entries)),
     );

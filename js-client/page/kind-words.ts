@@ -8,7 +8,10 @@ export function valueName(value: unknown): string {
   if (typeof value === "string") {
     return value === "" ? "(empty text)" : shorten(value, 80);
   }
-  return shorten(JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? String(inner) : inner)) ?? String(value), 80);
+  return shorten(
+    JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? String(inner) : inner)) ?? String(value),
+    80,
+  );
 }
 
 const KIND_NAMES: Readonly<Record<Kind["type"], string>> = {
@@ -50,7 +53,9 @@ export function boundsOf(kind: Kind): string {
     case "number": {
       const low = kind.minimum !== null ? `from ${kind.minimum}` : kind.above !== null ? `more than ${kind.above}` : "";
       const high = kind.maximum !== null ? `to ${kind.maximum}` : kind.below !== null ? `less than ${kind.below}` : "";
-      return [low, low === "" && high.startsWith("to") ? `at most ${high.slice(3)}` : high].filter((part) => part !== "").join(" ");
+      return [low, low === "" && high.startsWith("to") ? `at most ${high.slice(3)}` : high]
+        .filter((part) => part !== "")
+        .join(" ");
     }
     case "text":
       return [

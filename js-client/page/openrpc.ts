@@ -37,7 +37,9 @@ export interface Offer {
 export const MAX_METHODS = 500;
 
 export function isRecord(value: unknown): value is Schema {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value) && !(value instanceof Date);
+  return (
+    typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value) && !(value instanceof Date)
+  );
 }
 
 /** The own member `name` of a map; undefined for anything inherited, so that no name reaches `Object.prototype`. */
@@ -57,7 +59,12 @@ function readParam(value: unknown): Param | null {
   const given = member(value, "schema") ?? true;
   const rest = member(value, "x-variadic");
   const variadic = rest === "positional" || rest === "named" ? rest : null;
-  const schema = variadic === null ? given : variadic === "positional" ? { type: "array", items: given } : { type: "object", additionalProperties: given };
+  const schema =
+    variadic === null
+      ? given
+      : variadic === "positional"
+        ? { type: "array", items: given }
+        : { type: "object", additionalProperties: given };
   return {
     name,
     description: text(member(value, "description")) || text(member(value, "summary")) || text(member(schema, "description")),
@@ -102,7 +109,10 @@ export function readOffer(document: unknown): Offer {
 
 /** Those of `methods` whose name, documentation or parameters hold every word of `words`. */
 export function matching(methods: readonly Method[], words: string): ReadonlySet<Method> {
-  const wanted = words.toLowerCase().split(/\s+/u).filter((word) => word !== "");
+  const wanted = words
+    .toLowerCase()
+    .split(/\s+/u)
+    .filter((word) => word !== "");
   return new Set(
     methods.filter((method) => {
       const hay = [method.name, method.doc, ...method.params.map((param) => param.name)].join(" ").toLowerCase();

@@ -46,7 +46,16 @@ async function open(): Promise<void> {
   } catch (error) {
     const failure = failureOf(error);
     status.expect(null, "");
-    status.stood({ phase: "failed", words: "", failure: { ...failure, title: "This link can't be read", code: null, hint: "Ask for a new one, or copy it again: a part may be missing." } });
+    status.stood({
+      phase: "failed",
+      words: "",
+      failure: {
+        ...failure,
+        title: "This link can't be read",
+        code: null,
+        hint: "Ask for a new one, or copy it again: a part may be missing.",
+      },
+    });
     return;
   }
   status.expect(invite.name, invite.room);

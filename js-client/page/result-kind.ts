@@ -10,7 +10,11 @@ export type Shape =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "instant"; readonly value: Date }
   | { readonly type: "bytes"; readonly bytes: Uint8Array; readonly image: ImageType | null }
-  | { readonly type: "table"; readonly columns: readonly string[]; readonly rows: readonly { readonly [column: string]: unknown }[] }
+  | {
+      readonly type: "table";
+      readonly columns: readonly string[];
+      readonly rows: readonly { readonly [column: string]: unknown }[];
+    }
   | { readonly type: "pairs"; readonly entries: readonly (readonly [string, unknown])[] }
   | { readonly type: "tree"; readonly value: unknown };
 
@@ -38,7 +42,12 @@ export function imageType(bytes: Uint8Array): ImageType | null {
 
 /** Whether a value fits in one cell or one line. */
 export function isFlat(value: unknown): boolean {
-  return value === null || value === undefined || ["string", "number", "bigint", "boolean"].includes(typeof value) || value instanceof Date;
+  return (
+    value === null ||
+    value === undefined ||
+    ["string", "number", "bigint", "boolean"].includes(typeof value) ||
+    value instanceof Date
+  );
 }
 
 /** How to show `value`. */
@@ -60,7 +69,9 @@ export function shapeOf(value: unknown): Shape {
   }
   if (Array.isArray(value)) {
     const columns = columnsOf(value);
-    return columns === null ? { type: "tree", value } : { type: "table", columns, rows: value as { [column: string]: unknown }[] };
+    return columns === null
+      ? { type: "tree", value }
+      : { type: "table", columns, rows: value as { [column: string]: unknown }[] };
   }
   if (isRecord(value)) {
     const entries = Object.entries(value);
@@ -127,7 +138,9 @@ export function inShort(value: unknown, most = 60): string {
   const parts: string[] = [];
   let length = 0;
   for (const [name, one] of Object.entries(value as object)) {
-    const part = (Array.isArray(value) ? "" : `${name.slice(0, 30)}: `) + (isFlat(one) || one instanceof Uint8Array ? inShort(one, 20) : Array.isArray(one) ? "[…]" : "{…}");
+    const part =
+      (Array.isArray(value) ? "" : `${name.slice(0, 30)}: `) +
+      (isFlat(one) || one instanceof Uint8Array ? inShort(one, 20) : Array.isArray(one) ? "[…]" : "{…}");
     length += part.length + 2;
     if (length > most) {
       parts.push("…");

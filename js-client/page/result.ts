@@ -44,15 +44,26 @@ function body(value: unknown, name: string, urls: string[]): HTMLElement {
       if (shape.text === "") {
         return el("p", { class: "muted" }, "Done. It returned an empty text.");
       }
-      return longText(shape.text, MAX_TEXT, { class: shape.text.length <= 60 && !shape.text.includes("\n") ? "peer-text scalar" : "peer-text prose" });
+      return longText(shape.text, MAX_TEXT, {
+        class: shape.text.length <= 60 && !shape.text.includes("\n") ? "peer-text scalar" : "peer-text prose",
+      });
     case "instant":
-      return el("p", { class: "instant" }, el("span", { class: "scalar" }, shortTime(shape.value)), el("span", { class: "muted" }, Intl.DateTimeFormat().resolvedOptions().timeZone));
+      return el(
+        "p",
+        { class: "instant" },
+        el("span", { class: "scalar" }, shortTime(shape.value)),
+        el("span", { class: "muted" }, Intl.DateTimeFormat().resolvedOptions().timeZone),
+      );
     case "bytes":
       return bytesView(shape.bytes, shape.image, name, urls);
     case "table":
       return tableView(shape.columns, shape.rows);
     case "pairs":
-      return el("dl", { class: "pairs" }, ...shape.entries.flatMap(([key, one]) => [el("dt", {}, peerText(label(key, 60))), el("dd", {}, flatValue(one))]));
+      return el(
+        "dl",
+        { class: "pairs" },
+        ...shape.entries.flatMap(([key, one]) => [el("dt", {}, peerText(label(key, 60))), el("dd", {}, flatValue(one))]),
+      );
     case "tree":
       return tree(shape.value);
   }
@@ -63,7 +74,12 @@ function bytesView(bytes: Uint8Array, image: ImageType | null, name: string, url
   const stem = name.replace(/[^\w-]+/gu, "_").slice(0, 40) || "result";
   const saved = download(bytes, `${stem}.${image?.extension ?? "bin"}`, "Save", image?.mime);
   urls.push(saved.url);
-  const about = el("p", { class: "file-line" }, el("span", {}, `${image === null ? "Binary data" : image.mime}, ${byteSize(bytes.byteLength)}`), saved.link);
+  const about = el(
+    "p",
+    { class: "file-line" },
+    el("span", {}, `${image === null ? "Binary data" : image.mime}, ${byteSize(bytes.byteLength)}`),
+    saved.link,
+  );
   if (image === null) {
     return el("div", { class: "bytes" }, about);
   }
@@ -78,7 +94,9 @@ function tableView(columns: readonly string[], rows: readonly { readonly [column
   const grow = (): void => {
     append(
       cells,
-      rows.slice(shown, shown + ROWS).map((row) => el("tr", {}, ...columns.map((column) => cell(Object.hasOwn(row, column) ? row[column] : undefined)))),
+      rows
+        .slice(shown, shown + ROWS)
+        .map((row) => el("tr", {}, ...columns.map((column) => cell(Object.hasOwn(row, column) ? row[column] : undefined)))),
     );
     shown = Math.min(shown + ROWS, rows.length);
     more.hidden = shown >= rows.length;
@@ -90,11 +108,23 @@ function tableView(columns: readonly string[], rows: readonly { readonly [column
     "table",
     {},
     el("caption", {}, `${count(rows.length, "row")}, ${count(columns.length, "column")}`),
-    el("thead", {}, el("tr", {}, ...columns.map((column) => el("th", { scope: "col" }, peerText(label(column, 40)))))),
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        ...columns.map((column) => el("th", { scope: "col", class: numeric(rows[0]?.[column]) }, peerText(label(column, 40)))),
+      ),
+    ),
     cells,
   );
   // A region that scrolls must take focus, or the keyboard can't scroll it.
   return el("div", {}, el("div", { class: "table", tabindex: 0, role: "region", "aria-label": "result table" }, table), more);
+}
+
+function numeric(value: unknown): string | null {
+  return typeof value === "number" || typeof value === "bigint" ? "numeric" : null;
 }
 
 function cell(value: unknown): HTMLElement {
@@ -104,7 +134,7 @@ function cell(value: unknown): HTMLElement {
   if (typeof value === "string") {
     return el("td", {}, longText(value, 160));
   }
-  return el("td", { class: typeof value === "number" || typeof value === "bigint" ? "numeric" : "" }, flatValue(value));
+  return el("td", { class: numeric(value) }, flatValue(value));
 }
 
 function copyButton(value: unknown): HTMLElement {
@@ -132,7 +162,9 @@ export function failureView(failure: Failure, extra: readonly string[] = []): HT
       "p",
       { class: "failure-title" },
       failure.title,
-      failure.code === null ? null : el("span", { class: "code-number", title: "error code of the protocol" }, String(failure.code)),
+      failure.code === null
+        ? null
+        : el("span", { class: "code-number", title: "error code of the protocol" }, String(failure.code)),
       failure.type === "" ? null : el("span", { class: "code-number" }, peerText(label(failure.type, 60))),
     ),
   );

@@ -108,16 +108,28 @@ export class PageSession {
       this.#observer.choose(room.members);
       return;
     }
-    this.#stand("connecting", room.members.length === 0 ? "Waiting for the peer to come into the room…" : "Connecting to the peer…");
+    this.#stand("connecting", this.#waitingFor(room));
     const robot = await room.peer(this.#wanted);
     this.#robot = robot;
     this.#wanted = robot.peerId;
     await this.#arrived();
   }
 
+  #waitingFor(room: Room): string {
+    const wanted = this.#wanted;
+    if (wanted === undefined || room.members.some(({ peerId, name }) => peerId === wanted || name === wanted)) {
+      return "Connecting to the peer…";
+    }
+    // Only a key in the link makes a namesake a stranger.
+    const namesake = this.#invite.pin !== null && room.members.some(({ name }) => name === this.#invite.name);
+    return namesake
+      ? "Someone of this name is in the room, but with another key than your link names. Waiting for the right one…"
+      : "The peer is not in the room. Waiting for it to come…";
+  }
+
   #watch(room: Room): void {
     room.addEventListener("state", ({ peer, state, reason }) => {
-      if (peer !== this.#robot || this.#working || this.#closed) {
+      if (peer.peerId !== this.#robot?.peerId || this.#working || this.#closed) {
         return;
       }
       if (state === "connected") {
@@ -130,7 +142,12 @@ export class PageSession {
       }
     });
     room.addEventListener("joined", ({ peer }) => {
-      if (peer === this.#robot && peer.state !== "connected") {
+      if (this.#closed) {
+        return;
+      }
+      if (this.#working && this.#robot === null) {
+        this.#stand("connecting", this.#waitingFor(room));
+      } else if (peer.peerId === this.#wanted && peer.state !== "connected") {
         void this.connect();
       }
     });

@@ -30,5 +30,7 @@ export function sparkPoints(values: readonly number[]): string {
   const top = Math.max(...values, 1) * 1.15;
   const step = WIDTH / (POINTS - 1);
   const start = WIDTH - step * (values.length - 1);
-  return values.map((value, index) => `${(start + index * step).toFixed(1)},${(HEIGHT - 1 - (value / top) * (HEIGHT - 2)).toFixed(1)}`).join(" ");
+  return values
+    .map((value, index) => `${(start + index * step).toFixed(1)},${(HEIGHT - 1 - (value / top) * (HEIGHT - 2)).toFixed(1)}`)
+    .join(" ");
 }

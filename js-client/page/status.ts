@@ -28,7 +28,14 @@ interface Trust {
 }
 
 const TRUST: ReadonlyMap<string, Trust> = new Map([
-  ["pinned", { word: "Verified", level: "good", text: "Your link names this key, and the peer has proved that it holds it. Nobody stands in between." }],
+  [
+    "pinned",
+    {
+      word: "Verified",
+      level: "good",
+      text: "Your link names this key, and the peer has proved that it holds it. Nobody stands in between.",
+    },
+  ],
   ["tofu", { word: "Known", level: "fair", text: "It holds the same key as when you met before." }],
 ]);
 
@@ -113,7 +120,12 @@ export class StatusPanel {
     this.#trustWords.textContent = told.text;
     fill(
       this.#key,
-      el("details", { class: "key-details" }, el("summary", {}, el("code", { id: "key" }, shortKey(peerId))), el("code", { class: "whole-key" }, wholeKey(peerId))),
+      el(
+        "details",
+        { class: "key-details" },
+        el("summary", {}, el("code", { id: "key" }, shortKey(peerId))),
+        el("code", { class: "whole-key" }, wholeKey(peerId)),
+      ),
     );
   }
 

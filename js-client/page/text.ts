@@ -7,14 +7,15 @@ export const NO_NAME = "(no name)";
 
 // Bidirectional marks, embeddings, overrides and isolates reorder what stands around them (CVE-2021-42574); zero-width
 // characters and controls make two different names look the same. A label needs none of them.
-const INVISIBLE = /[\p{Cc}\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\uffff\u{e0000}-\u{e0fff}]/gu;
+const INVISIBLE =
+  /[\p{Cc}\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\uffff\u{e0000}-\u{e0fff}]/gu;
 
 /** `text` on one line, without characters that can't be seen or that turn others around, at most `most` characters. */
 export function label(text: string, most = 80): string {
   // Cut before cleaning: a name of a megabyte must not cost a megabyte of work.
   const cleaned = text
     .slice(0, most * 8)
-    .replace(/\s+/gu, " ")
+    .replace(/[^\S\ufeff]+/gu, " ")
     .replace(INVISIBLE, "")
     .trim();
   return cleaned === "" ? NO_NAME : shorten(cleaned, most);

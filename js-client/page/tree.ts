@@ -36,11 +36,24 @@ function node(name: string | null, value: unknown, open: boolean): HTMLElement {
     return el("div", { class: "leaf" }, key, flatValue(value));
   }
   if (value instanceof Uint8Array) {
-    return el("div", { class: "leaf" }, key, el("span", { class: "value number" }, `${byteSize(value.byteLength)} of binary data`));
+    return el(
+      "div",
+      { class: "leaf" },
+      key,
+      el("span", { class: "value number" }, `${byteSize(value.byteLength)} of binary data`),
+    );
   }
-  const entries = Array.isArray(value) ? value.map((one, index) => [String(index), one] as const) : isRecord(value) ? Object.entries(value) : [];
+  const entries = Array.isArray(value)
+    ? value.map((one, index) => [String(index), one] as const)
+    : isRecord(value)
+      ? Object.entries(value)
+      : [];
   const size = Array.isArray(value) ? count(entries.length, "item") : count(entries.length, "member");
-  const details = el("details", { open }, el("summary", {}, key, el("span", { class: "preview" }, peerText(inShort(value)), ` ${size}`)));
+  const details = el(
+    "details",
+    { open },
+    el("summary", {}, key, el("span", { class: "preview" }, peerText(inShort(value)), ` ${size}`)),
+  );
   const children = el("div", { class: "branch" });
   details.append(children);
   let built = false;
@@ -56,7 +69,10 @@ function node(name: string | null, value: unknown, open: boolean): HTMLElement {
 }
 
 function grow(place: HTMLElement, entries: readonly (readonly [string, unknown])[], from: number): void {
-  append(place, entries.slice(from, from + BATCH).map(([name, one]) => node(name, one, false)));
+  append(
+    place,
+    entries.slice(from, from + BATCH).map(([name, one]) => node(name, one, false)),
+  );
   const left = entries.length - from - BATCH;
   if (left > 0) {
     const more = button(`Show ${Math.min(left, BATCH)} more of ${entries.length.toLocaleString("en")}`, "link", () => {

@@ -114,7 +114,15 @@ export function readInput(kind: Kind, input: Input, path: Path, problems: Proble
         problems.push({ path, message: "choose one" });
         return undefined;
       }
-      const field: Field = { name: "", title: "", description: "", required: true, nullable: false, default: undefined, kind: variant.kind };
+      const field: Field = {
+        name: "",
+        title: "",
+        description: "",
+        required: true,
+        nullable: false,
+        default: undefined,
+        kind: variant.kind,
+      };
       return readEntry(field, { mode: "value", input: input.input }, path, problems);
     }
     case "entries":
@@ -126,7 +134,15 @@ export function readInput(kind: Kind, input: Input, path: Path, problems: Proble
 
 function readEntries(kind: Kind, entries: readonly Entry[], path: Path, problems: Problem[]): unknown {
   if (kind.type === "list") {
-    const field: Field = { name: "", title: "", description: "", required: true, nullable: false, default: undefined, kind: kind.item };
+    const field: Field = {
+      name: "",
+      title: "",
+      description: "",
+      required: true,
+      nullable: false,
+      default: undefined,
+      kind: kind.item,
+    };
     checkCount(kind, entries.length, path, problems);
     return entries.map((entry, index) => readEntry(field, entry, [...path, index], problems));
   }
@@ -170,7 +186,10 @@ export function paramsOf(
   const rest = further === undefined ? [] : named[further.name];
   const single = fields.filter((_, index) => method.params[index]?.variadic === null);
   if (method.byPosition || (Array.isArray(rest) && rest.length > 0)) {
-    return [...listed(single, named, Array.isArray(rest) && rest.length > 0, problems), ...(Array.isArray(rest) ? (rest as readonly unknown[]) : [])];
+    return [
+      ...listed(single, named, Array.isArray(rest) && rest.length > 0, problems),
+      ...(Array.isArray(rest) ? (rest as readonly unknown[]) : []),
+    ];
   }
   const params = Object.create(null) as { [name: string]: unknown };
   for (const param of method.params) {
@@ -187,7 +206,12 @@ export function paramsOf(
 }
 
 /** Arguments in their order, up to the last that is given (`all`: every one). A gap is filled with its default. */
-function listed(fields: readonly Field[], named: { readonly [name: string]: unknown }, all: boolean, problems: Problem[]): readonly unknown[] {
+function listed(
+  fields: readonly Field[],
+  named: { readonly [name: string]: unknown },
+  all: boolean,
+  problems: Problem[],
+): readonly unknown[] {
   let last = fields.length;
   while (!all && last > 0 && !Object.hasOwn(named, fields[last - 1]?.name ?? "")) {
     last -= 1;
@@ -265,7 +289,11 @@ function readInteger(kind: NumberKind, text: string, path: Path, problems: Probl
 }
 
 function readNumber(kind: NumberKind, text: string, path: Path, problems: Problem[]): number | undefined {
-  const special = new Map([["nan", Number.NaN], ["inf", Infinity], ["-inf", -Infinity]]).get(text.toLowerCase());
+  const special = new Map([
+    ["nan", Number.NaN],
+    ["inf", Infinity],
+    ["-inf", -Infinity],
+  ]).get(text.toLowerCase());
   const value = special ?? (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/iu.test(text) ? Number(text) : null);
   if (value === null) {
     problems.push({ path, message: "expected a number, such as 1.5 or 2e-3" });
@@ -326,7 +354,10 @@ function readBox(expects: "array" | "object" | "any", text: string, path: Path, 
     return undefined;
   }
   if ((expects === "array" && !Array.isArray(value)) || (expects === "object" && !isRecord(value))) {
-    problems.push({ path, message: expects === "array" ? "expected a list, such as [1, 2]" : 'expected an object, such as {"a": 1}' });
+    problems.push({
+      path,
+      message: expects === "array" ? "expected a list, such as [1, 2]" : 'expected an object, such as {"a": 1}',
+    });
   }
   return value;
 }

@@ -2,7 +2,7 @@
  * Every error of the package, in one tree.
  *
  * ```
- * RtcRpcError                     the root: `code`, `message`, `data`
+ * RtcRpcError                     the root: `code`, `message`, `data`, `ran`
  * ├─ LocalError                   found on this side
  * │  ├─ ProtocolError             the other side broke the protocol
  * │  │  └─ DecodeError            bytes that are no message
@@ -19,7 +19,7 @@
  * │  ├─ SignalingError            the bootstrap could not be used
  * │  ├─ InviteError               a link or fragment that is no invite
  * │  └─ ExposeError               a function that can't be exposed
- * ├─ RemoteError                  the other side answered with an error: `ran`, `type`, `issues`, `retryAfter`
+ * ├─ RemoteError                  the other side answered with an error: `type`, `issues`, `retryAfter`, `detail`
  * │  └─ Remote…                   one class for each code that a caller tells apart
  * └─ ApplicationError             thrown on purpose by an exposed function; travels whole. Also exported as `Error`
  * ```
@@ -45,8 +45,8 @@ export class RtcRpcError extends Error {
   /** What travels beside the message, or null. */
   readonly data: ErrorData | null;
 
-  constructor(message: string, code: number = codes.INTERNAL_ERROR, data: ErrorData | null = null) {
-    super(message);
+  constructor(message = "", code: number = codes.INTERNAL_ERROR, data: ErrorData | null = null) {
+    super(message || (codes.CODE_NAMES.get(code) ?? "error"));
     this.code = code;
     this.data = data;
   }
@@ -54,6 +54,16 @@ export class RtcRpcError extends Error {
   override get name(): string {
     return this.constructor.name;
   }
+
+  /** False when the call certainly did not run, so that it may be tried again; null when it may have run. */
+  get ran(): false | null {
+    return this.data?.["ran"] === false ? false : null;
+  }
+}
+
+/** What `ran` puts into an error's data. */
+function ranData(ran: false | null): ErrorData | null {
+  return ran === false ? { ran } : null;
 }
 
 /** Found on this side: nothing was said about it by the other. */
@@ -96,54 +106,44 @@ export class VersionMismatch extends HandshakeError {
 
 /** The connection went before the answer came. */
 export class ConnectionLost extends LocalError {
-  /** False: the call certainly did not run, and may be tried again. Null: it may have run. */
-  readonly ran: false | null;
-
   /** `code` differs where the other side said in its bye why it leaves. */
   constructor(message: string, ran: false | null = null, code: number = codes.CONNECTION_LOST) {
-    super(message, code, ran === false ? { ran: false } : null);
-    this.ran = ran;
+    super(message, code, ranData(ran));
   }
 }
 
 /** Our own timeout passed before the answer came. The call may have run unless `ran` is false. */
 export class DeadlineExceeded extends LocalError {
-  readonly ran: false | null;
-
   constructor(message: string, ran: false | null = null) {
-    super(message, codes.DEADLINE_EXCEEDED, ran === false ? { ran: false } : null);
-    this.ran = ran;
+    super(message, codes.DEADLINE_EXCEEDED, ranData(ran));
   }
 }
 
 /** We cancelled the call. It may have run unless `ran` is false. */
 export class CallCancelled extends LocalError {
-  readonly ran: false | null;
-
   constructor(message = "the call was cancelled", ran: false | null = null) {
-    super(message, codes.CANCELLED, ran === false ? { ran: false } : null);
-    this.ran = ran;
+    super(message, codes.CANCELLED, ranData(ran));
   }
 }
 
 /** A message longer than its receiver takes; nothing of it was sent. */
 export class TooLarge extends LocalError {
-  constructor(message: string) {
-    super(message, codes.TOO_LARGE);
+  constructor(message: string, ran: false | null = null) {
+    super(message, codes.TOO_LARGE, ranData(ran));
   }
 }
 
 /** Nobody there to ask: no such peer, or not connected. */
 export class Unavailable extends LocalError {
-  constructor(message: string) {
-    super(message, codes.UNAVAILABLE);
+  constructor(message: string, ran: false | null = null) {
+    super(message, codes.UNAVAILABLE, ranData(ran));
   }
 }
 
 /** A bound of this side was reached. */
 export class ResourceExhausted extends LocalError {
-  constructor(message: string) {
-    super(message, codes.RESOURCE_EXHAUSTED);
+  constructor(message: string, ran: false | null = null) {
+    super(message, codes.RESOURCE_EXHAUSTED, ranData(ran));
   }
 }
 
@@ -180,11 +180,6 @@ export class ExposeError extends LocalError {
 
 /** The other side answered a call with an error. */
 export class RemoteError extends RtcRpcError {
-  /** False when the call certainly did not run; null when it may have. */
-  get ran(): false | null {
-    return this.data?.["ran"] === false ? false : null;
-  }
-
   /** The name of the error's class at the callee, where it chose to show it. */
   get type(): string | null {
     const type = this.data?.["type"];
@@ -236,12 +231,15 @@ export class RemoteApplicationError extends RemoteError {}
 export class RemoteInternalError extends RemoteError {}
 /** The callee can't serve now. */
 export class RemoteUnavailable extends RemoteError {}
+/** The call or its answer is longer than the callee takes. */
+export class RemoteTooLarge extends RemoteError {}
 
-/** Thrown on purpose by an exposed function: code, message and detail reach the caller whole. */
+/** Thrown on purpose by an exposed function: code, message and detail reach the caller whole, and the name of a subclass as `type`. */
 export class ApplicationError extends RtcRpcError {
   constructor(message: string, options: { readonly code?: number; readonly detail?: unknown } = {}) {
     const { code = codes.APPLICATION_ERROR, detail } = options;
-    super(message, code, detail === undefined ? null : { detail });
+    const data = { ...(new.target === ApplicationError ? {} : { type: new.target.name }), ...(detail === undefined ? {} : { detail }) };
+    super(message, code, Object.keys(data).length === 0 ? null : data);
   }
 
   get detail(): unknown {
@@ -266,9 +264,10 @@ const remoteClasses = new Map<number, RemoteClass>([
   [codes.APPLICATION_ERROR, RemoteApplicationError],
   [codes.INTERNAL_ERROR, RemoteInternalError],
   [codes.UNAVAILABLE, RemoteUnavailable],
+  [codes.TOO_LARGE, RemoteTooLarge],
 ]);
 
-/** The error of an answer, in the class that its code names. */
+/** The error of an answer, in the class that its code names; a plain `RemoteError` for other codes. */
 export function errorFromWire(code: number, message: string, data: ErrorData | null = null): RemoteError {
   const Class = remoteClasses.get(code) ?? RemoteError;
   return new Class(message, code, data);
@@ -282,23 +281,20 @@ export interface WireError {
 }
 
 /**
- * The error response that an error of a function becomes.
+ * What the caller is told when a function ended with `error`.
  *
- * Only `ApplicationError` travels whole, and an error that a nested call got from a third peer keeps its code and message. Of everything
- * else the caller learns that it happened, and no word of its text: it may hold paths, secrets, or arguments of someone else (protocol
- * section 5.1).
+ * An `ApplicationError` travels whole, and so do our own refusals. Everything else becomes `internal error`: the text of an unexpected error
+ * may hold paths, secrets, or arguments of someone else (protocol section 5.1), and so may that of an error which this side was itself
+ * answered with, or of a connection it lost. Pass `ran` false when the function certainly did not run; what `error` itself says about that
+ * belongs to another call.
  */
-export function errorToWire(error: unknown): WireError {
-  if (error instanceof ApplicationError) return { code: error.code, message: error.message, data: error.data };
-  if (error instanceof RemoteError) return { code: error.code, message: error.message, data: nestedData(error.data) };
-  return { code: codes.INTERNAL_ERROR, message: "internal error", data: null };
-}
-
-// `ran` and `retryAfter` speak of the nested call, not of the one that is answered here.
-function nestedData(data: ErrorData | null): ErrorData | null {
-  const kept = Object.entries(data ?? {}).filter(([key]) => key !== "ran" && key !== "retryAfter");
-  if (kept.length === 0) return null;
-  const copy = Object.create(null) as Record<string, unknown>;
-  for (const [key, value] of kept) copy[key] = value;
-  return copy;
+export function errorToWire(error: unknown, ran: false | null = null): WireError {
+  const isTold = error instanceof ApplicationError || (error instanceof LocalError && !(error instanceof ConnectionLost));
+  const told = isTold ? error : new RtcRpcError(codes.CODE_NAMES.get(codes.INTERNAL_ERROR));
+  const data = Object.create(null) as Record<string, unknown>;
+  for (const [key, value] of Object.entries(told.data ?? {})) {
+    if (key !== "ran") data[key] = value;
+  }
+  if (ran === false) data["ran"] = false;
+  return { code: told.code, message: told.message, data: Object.keys(data).length === 0 ? null : data };
 }

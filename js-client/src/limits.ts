@@ -75,7 +75,7 @@ export const HANDSHAKE_SECONDS = 10;
  * In milliseconds. Silence after which a ping is sent. With heartbeatMisses it finds a dead link in under 10
  * seconds, where ICE takes over 30. Exceeded: A ping is sent.
  */
-export const HEARTBEAT_MILLIS = 2500;
+export const HEARTBEAT_MILLIS = 2000;
 
 /**
  * In pings. Pings without any sign of life, after which the connection is lost. One may be lost by chance,
@@ -132,7 +132,7 @@ export const MAX_SDP = 16384;
 export const MAX_CANDIDATES = 32;
 
 /**
- * In rooms. Rooms joined over one connection to the bootstrap. Exceeded: The join is answered with `resource
+ * In rooms. Rooms that one key is in at one bootstrap. Exceeded: The join is answered with `resource
  * exhausted`.
  */
 export const MAX_ROOMS = 8;

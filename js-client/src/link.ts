@@ -73,6 +73,10 @@ export class Link implements ConnectionEvents, Responder {
   #timerAt = Infinity;
   #flushing = false;
   #processing = false;
+  /** Signatures that WebCrypto is at. */
+  #crypto = 0;
+  /** Why the connection went, while that waits for WebCrypto. */
+  #lost: string | null = null;
   #closed: Promise<void> = Promise.resolve();
 
   constructor(settings: LinkSettings, transport: Transport, iceServers: readonly IceServer[], events: LinkEvents, service: Service) {
@@ -155,9 +159,13 @@ export class Link implements ConnectionEvents, Responder {
   /** Says bye, lets the channel drain, closes it; resolves when all of it is gone. */
   close(code = 0, reason = ""): Promise<void> {
     if (this.stage !== "closed") {
-      this.#session?.close(code, reason, now());
-      this.#process();
-      this.#flush();
+      const session = this.#session;
+      if (session !== null) {
+        session.close(code, reason, now());
+        // Here and not only where the event is handled: this may be called from there, by a function that closes its own room.
+        this.#send(session);
+        this.#process();
+      }
       this.#end(new ConnectionLost(reason || "closed by this side"), DRAIN_SECONDS);
     }
     return this.#closed;
@@ -220,6 +228,11 @@ export class Link implements ConnectionEvents, Responder {
   }
 
   connectionClosed(reason: string, _clean: boolean): void {
+    if (this.#crypto > 0) {
+      // What the other side said last, such as why it refused us, may be held back until its proof has been looked at.
+      this.#lost ??= reason;
+      return;
+    }
     this.#session?.receiveEof(now(), reason);
     this.#process();
     this.#end(new ConnectionLost(reason), null);
@@ -281,9 +294,10 @@ export class Link implements ConnectionEvents, Responder {
         }
         break;
       case "SessionClosed":
-        // The bye, if there is one, is in the session's queue: it goes out before the channel closes.
-        this.#flush();
-        this.#end(event.error, DRAIN_SECONDS);
+        // Our bye, if there is one, is in the session's queue: it goes out before the channel closes. After the other's bye nothing of
+        // ours is wanted any more, and the other waits for us to close the channel. Where it can't go out, the reason below still counts.
+        this.#send(session);
+        this.#end(event.error, event.by === "local" ? DRAIN_SECONDS : 0);
         break;
     }
   }
@@ -296,15 +310,21 @@ export class Link implements ConnectionEvents, Responder {
 
   /** Goes on with the session when WebCrypto is done. */
   #resume<T>(work: Promise<T>, next: (value: T) => void): void {
+    this.#crypto += 1;
     work.then(
       (value) => {
+        this.#crypto -= 1;
         if (this.stage !== "closed") {
           next(value);
           this.#process();
           this.#flush();
         }
+        if (this.#lost !== null) {
+          this.connectionClosed(this.#lost, false);
+        }
       },
       (error: unknown) => {
+        this.#crypto -= 1;
         this.#settings.log.error("WebCrypto failed", error);
         void this.close(codes.HANDSHAKE_FAILED, "this side could not sign or verify");
       },
@@ -347,21 +367,29 @@ export class Link implements ConnectionEvents, Responder {
     if (session === null || this.stage === "closed") {
       return;
     }
+    const error = this.#send(session);
+    if (error !== null) {
+      this.connectionClosed(error.message, false);
+      return;
+    }
+    this.#setTimer(session);
+  }
+
+  /** Hands what there is room for to the channel; the error with which that would take no more, or null. */
+  #send(session: Session): RtcRpcError | null {
     try {
       for (;;) {
         const frames = session.dataToSend(CHANNEL_BUFFER - this.connection.bufferedAmount);
         if (frames.length === 0) {
-          break;
+          return null;
         }
         for (const frame of frames) {
           this.connection.send(frame);
         }
       }
     } catch (error) {
-      this.connectionClosed(asError(error).message, false);
-      return;
+      return asError(error);
     }
-    this.#setTimer(session);
   }
 
   #setTimer(session: Session): void {

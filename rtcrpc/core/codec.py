@@ -38,6 +38,11 @@ __all__ = ["Codec", "JsonCodec", "MessagePackCodec"]
 
 _SAFE = 2**53 - 1
 _LARGE = 65_536  # bytes; beyond it a decoder of its own, so that the shared one doesn't keep a large buffer
+# A container's header may claim any number of items, and the decoder makes room for all of them at once: 1,024 nested lists that claim
+# 16,384 items each cost 68 MB for 3 kB. What claims more than this is skipped through first, which makes no room, so that
+# every claim is known to be true before it is believed.
+_CLAIM = 1024
+_MOST_ENVELOPES = 4096  # in one message; a frame of the default size can't hold more
 
 
 class Codec(Protocol):
@@ -46,7 +51,7 @@ class Codec(Protocol):
     def encode(self, envelope: Envelope) -> bytes:
         """The bytes of one envelope; `EncodeError` where a value in it can't travel."""
 
-    def decode(self, data: bytes) -> list[Envelope]:
+    def decode(self, data: bytes | bytearray) -> list[Envelope]:
         """The envelopes in `data`; `DecodeError` where it holds none."""
 
 
@@ -76,7 +81,7 @@ class MessagePackCodec:
         return msgpack.Packer(default=msgpack_default, datetime=True)
 
     @staticmethod
-    def _new_unpacker(size: int) -> Any:
+    def _new_unpacker(size: int, claim: int = _CLAIM) -> Any:
         return msgpack.Unpacker(
             ext_hook=ext_hook,
             object_pairs_hook=msgpack_pairs_hook,
@@ -85,59 +90,89 @@ class MessagePackCodec:
             max_buffer_size=size,
             max_str_len=size,
             max_bin_len=size,
-            max_array_len=size,
-            max_map_len=size,
             max_ext_len=size,
+            max_array_len=claim,
+            max_map_len=claim,
         )
 
     def encode(self, envelope: Envelope) -> bytes:
         """One envelope as a MessagePack array."""
-        _encodable(envelope)
         array: list[Any]
-        match envelope:
-            case Request(id=request_id, method=method, params=params, meta=meta):
-                array = [0, request_id, method, params, meta] if meta else [0, request_id, method, params]
-            case Response(id=request_id, result=result):
-                array = [1, request_id, result]
-            case ErrorResponse(id=request_id, code=code, message=message, data=data):
-                error = {"code": code, "message": message}
-                array = [2, request_id, error if data is None else error | {"data": data}]
-            case Notification(method=method, params=params, meta=meta):
-                array = [3, method, params, meta] if meta else [3, method, params]
-            case _:
-                raise TypeError(
-                    f"expected one envelope, got {type(envelope).__name__}: MessagePack has no batches"
-                )
+        if isinstance(envelope, Request):
+            params, meta = envelope.params, envelope.meta
+            check_encodable(params, "params")
+            array = [0, envelope.id, envelope.method, params]
+            if meta:
+                check_encodable(meta, "meta")
+                array.append(meta)
+        elif isinstance(envelope, Response):
+            check_encodable(envelope.result, "result")
+            array = [1, envelope.id, envelope.result]
+        elif isinstance(envelope, Notification):
+            params, meta = envelope.params, envelope.meta
+            check_encodable(params, "params")
+            array = [3, envelope.method, params]
+            if meta:
+                check_encodable(meta, "meta")
+                array.append(meta)
+        elif isinstance(envelope, ErrorResponse):
+            described: dict[str, Any] = {"code": envelope.code, "message": envelope.message}
+            if envelope.data is not None:
+                check_encodable(envelope.data, "data")
+                described["data"] = envelope.data
+            array = [2, envelope.id, described]
+        else:
+            raise TypeError(f"expected one envelope, got {type(envelope).__name__}: MessagePack has no batches")
         try:
             packed: bytes = self._packer.pack(array)
-        except (ValueError, TypeError, OverflowError) as error:
+        except Exception as error:  # the packer's own errors, and those of a value's methods
             self._packer = self._new_packer()
             raise EncodeError(f"the message can't be packed: {error}") from error
         return packed
 
-    def decode(self, data: bytes) -> list[Envelope]:
+    def decode(self, data: bytes | bytearray) -> list[Envelope]:
         """The envelopes of a `0x00` frame, or of joined parts; at least one."""
-        large = len(data) > _LARGE
-        unpacker = self._new_unpacker(len(data)) if large else self._unpacker
-        start = unpacker.tell()
+        if len(data) <= _LARGE:
+            unpacker = self._unpacker
+            start = unpacker.tell()
+            try:
+                unpacker.feed(data)
+                envelopes = [_from_array(unpacker.unpack())]
+                # Not `for array in unpacker`: it ends in silence within an envelope, and keeps that half for the next frame.
+                while unpacker.tell() - start < len(data):
+                    envelopes.append(_from_array(unpacker.unpack()))
+                return envelopes
+            except DecodeError:
+                self._unpacker = self._new_unpacker(_LARGE)
+                raise
+            except Exception:  # what is wrong, or only longer than it claims to be allowed, the thorough way finds out
+                self._unpacker = self._new_unpacker(_LARGE)
+        return self._decode_thoroughly(data)
+
+    def _decode_thoroughly(self, data: bytes | bytearray) -> list[Envelope]:
+        size = max(len(data), 1)
         try:
+            scout = msgpack.Unpacker(max_buffer_size=size, max_array_len=size, max_map_len=size)
+            scout.feed(data)
+            count = 0
+            while count == 0 or scout.tell() < len(data):
+                scout.skip()
+                count += 1
+                if count > _MOST_ENVELOPES:
+                    raise _invalid(f"expected at most {_MOST_ENVELOPES} envelopes in a message, got more")
+            del scout  # it holds a copy of the message
+            unpacker = self._new_unpacker(size, size)
             unpacker.feed(data)
-            envelopes: list[Envelope] = []
-            # Not `for array in unpacker`: it ends in silence within an envelope, and keeps that half for the next frame.
-            while not envelopes or unpacker.tell() - start < len(data):
-                envelopes.append(_from_array(unpacker.unpack()))
+            return [_from_array(unpacker.unpack()) for _ in range(count)]
         except msgpack.OutOfData:
-            self._unpacker = self._new_unpacker(_LARGE)
             raise DecodeError(
                 f"expected whole MessagePack envelopes, got {len(data)} bytes that end within one"
             ) from None
         except DecodeError:
-            self._unpacker = self._new_unpacker(_LARGE)
             raise
-        except Exception as error:  # msgpack raises more kinds than it lists: StackError, UnicodeDecodeError, OverflowError ...
-            self._unpacker = self._new_unpacker(_LARGE)
+        except Exception as error:
+            # msgpack raises more kinds than it lists: StackError, FormatError, UnicodeDecodeError, OverflowError ...
             raise DecodeError(f"expected MessagePack, got something else: {type(error).__name__}") from error
-        return envelopes
 
 
 def _from_array(array: Any) -> Envelope:
@@ -147,9 +182,7 @@ def _from_array(array: Any) -> Envelope:
     if type(kind) is not int:
         raise _invalid("expected the type of an envelope to be an integer")
     if kind == 0 and (size == 4 or size == 5):
-        return Request(
-            _wire_id(array[1]), _method(array[2]), _params(array[3]), _meta(array[4]) if size == 5 else {}
-        )
+        return Request(_wire_id(array[1]), _method(array[2]), _params(array[3]), _meta(array[4]) if size == 5 else {})
     if kind == 1 and size == 3:
         check_decoded(array[2])
         return Response(_wire_id(array[1]), array[2])
@@ -199,9 +232,7 @@ def _error(request_id: Any, value: Any) -> ErrorResponse:
     if type(code) is not int or type(message) is not str:
         raise _invalid("expected an error to have a code, an integer, and a message, a text")
     check_decoded(data)
-    return ErrorResponse(
-        request_id, code, message, data if type(data) is dict or data is None else {"detail": data}
-    )
+    return ErrorResponse(request_id, code, message, data if type(data) is dict or data is None else {"detail": data})
 
 
 class JsonCodec:
@@ -231,10 +262,10 @@ class JsonCodec:
                     message["meta"] = to_json(meta)
         try:
             return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise EncodeError(f"the message can't be written as JSON: {error}") from error
 
-    def decode(self, data: bytes) -> list[Envelope]:
+    def decode(self, data: bytes | bytearray) -> list[Envelope]:
         """The message, or the batch, in a text frame."""
         try:
             text = data.decode()
@@ -244,6 +275,8 @@ class JsonCodec:
 
     def decode_text(self, text: str) -> list[Envelope]:
         """As `decode`, for a frame that came as text."""
+        if not text.isascii():
+            _check_unicode(text)
         value = _parse(text)
         if type(value) is not list:
             return [_from_object(value)]
@@ -265,7 +298,11 @@ def _parse(text: str) -> Any:
         _check_depth(text)
     try:
         value = json.loads(
-            text, object_pairs_hook=json_pairs_hook, parse_constant=_no_constant, parse_int=_parse_int
+            text,
+            object_pairs_hook=json_pairs_hook,
+            parse_constant=_no_constant,
+            parse_int=_parse_int,
+            parse_float=_parse_float,
         )
         if _SURROGATE.search(text):
             _check_unicode(value)
@@ -278,13 +315,13 @@ def _parse(text: str) -> Any:
 
 def _check_depth(text: str) -> None:
     depth = 0
-    for match in _BRACKETS.finditer(text):
-        token = match[0]
-        if token in "[{":
+    for found in _BRACKETS.finditer(text):
+        mark = found[0]
+        if mark in "[{":
             depth += 1
             if depth > _DEEPEST:
                 raise DecodeError(f"expected at most {limits.MAX_DEPTH} levels of lists and maps")
-        elif token in "]}":
+        elif mark in "]}":
             depth -= 1
 
 
@@ -296,6 +333,13 @@ def _parse_int(text: str) -> int:
     value = int(text) if len(text) <= 17 else _SAFE + 1
     if not -_SAFE <= value <= _SAFE:
         raise DecodeError('expected an integer beyond 2^53-1 to be written as {"$int": "…"}')
+    return value
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if value - value != 0:
+        raise DecodeError('expected a number that is finite; infinity is written as {"$float": "inf"}')
     return value
 
 
@@ -325,7 +369,8 @@ def _from_object(value: Any) -> Message:
     except DecodeError as error:
         if error.code != codes.INVALID_REQUEST:
             raise
-        return Malformed(request_id, error.code, error.message)
+        is_answer = "method" not in value and ("result" in value or "error" in value)
+        return Malformed(request_id, error.code, error.message, is_answer)
 
 
 def _read_object(value: dict[str, Any], request_id: Any) -> Message:
@@ -336,9 +381,7 @@ def _read_object(value: dict[str, Any], request_id: Any) -> Message:
     if "method" in value:
         method, params = _method(value["method"]), _params(value.get("params", []))
         meta = _meta(value["meta"]) if "meta" in value else {}
-        return (
-            Request(request_id, method, params, meta) if "id" in value else Notification(method, params, meta)
-        )
+        return Request(request_id, method, params, meta) if "id" in value else Notification(method, params, meta)
     if "id" not in value or ("result" in value) == ("error" in value):
         raise _invalid("expected a method, or an id and either a result or an error")
     if "error" in value:

@@ -25,7 +25,7 @@ Params: TypeAlias = list[Any] | dict[str, Any]
 """Arguments by position or by name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """Wants an answer. `meta` holds `timeout` (milliseconds that remain), `trace`, `key`, or nothing."""
 
@@ -35,7 +35,7 @@ class Request:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """The good answer."""
 
@@ -53,7 +53,7 @@ class ErrorResponse:
     data: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Notification:
     """Wants no answer and gets none, not even an error."""
 
@@ -64,11 +64,13 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """What came where a request should be, and what to answer it with. Only decoding makes one."""
+    """What came where a message should be, and what to answer it with. Only decoding makes one."""
 
     id: RequestId
     code: int
     message: str
+    is_answer: bool = False
+    """Whether it was meant as an answer: those are never answered, or two peers could answer each other for ever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from rtcrpc.core.envelope import Params, RequestId
+from rtcrpc.core.envelope import Notification, Request, RequestId, Response
 from rtcrpc.errors import LocalError, RemoteError, RtcRpcError
 
 __all__ = [
@@ -63,23 +63,17 @@ class SessionReady:
     peer: RemoteInfo
 
 
-@dataclass(frozen=True, slots=True)
-class RequestReceived:
-    """Serve this, then answer with `send_response` or `send_error` exactly once. `meta["timeout"]` is in milliseconds."""
+RequestReceived: TypeAlias = Request
+"""The envelope itself: serve it, then answer with `send_response` or `send_error` exactly once.
 
-    id: RequestId
-    method: str
-    params: Params
-    meta: dict[str, Any]
+`meta["timeout"]` is in milliseconds.
+"""
 
+NotificationReceived: TypeAlias = Notification
+"""The envelope itself: serve it; there is no answer."""
 
-@dataclass(frozen=True, slots=True)
-class NotificationReceived:
-    """Serve this; there is no answer."""
-
-    method: str
-    params: Params
-    meta: dict[str, Any]
+ResponseReceived: TypeAlias = Response
+"""The envelope itself: the call `id` of ours ended with a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +81,6 @@ class CancelReceived:
     """The caller of the open request `id` gave up: stop if possible, and answer all the same."""
 
     id: RequestId
-
-
-@dataclass(frozen=True, slots=True)
-class ResponseReceived:
-    """The call `id` of ours ended with a result."""
-
-    id: int
-    result: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rtcrpc import codes, limits
 from rtcrpc.errors import DecodeError, ProtocolError
 
-__all__ = ["FrameReader", "FrameType", "WholeMessage", "decode_varint", "encode_parts", "encode_varint"]
+__all__ = ["FrameReader", "FrameType", "WholeMessage", "decode_varint", "encode_parts", "encode_varint", "frame_size"]
 
 _MAX_VARINT_BYTES = 5
 _MAX_TRANSFER_ID = 2**32 - 1
@@ -29,7 +29,14 @@ class FrameType(enum.IntEnum):
 class WholeMessage:
     """What a frame, or the parts of a transfer, held: `str` of a text frame, or the bytes of MessagePack envelopes."""
 
-    data: bytes | str
+    data: bytes | bytearray | str
+
+
+def frame_size(frame: bytes | str) -> int:
+    """The bytes that a frame has on the channel."""
+    if isinstance(frame, bytes) or frame.isascii():
+        return len(frame)
+    return len(frame.encode(errors="surrogatepass"))
 
 
 def encode_varint(value: int) -> bytes:
@@ -54,16 +61,12 @@ def decode_varint(data: bytes, start: int) -> tuple[int, int]:
             if (byte == 0 and index > 0) or value > _MAX_TRANSFER_ID:
                 raise DecodeError("expected a transfer id in its shortest form, below 2^32")
             return value, start + index + 1
-    raise DecodeError(
-        f"expected a transfer id of at most {_MAX_VARINT_BYTES} bytes, got one that does not end"
-    )
+    raise DecodeError(f"expected a transfer id of at most {_MAX_VARINT_BYTES} bytes, got one that does not end")
 
 
 def encode_parts(transfer_id: int, data: bytes, *, text: bool, max_frame: int) -> Iterator[bytes]:
     """The frames, each at most `max_frame` bytes, that carry `data` as transfer `transfer_id`."""
-    part, last = (
-        (FrameType.TEXT_PART, FrameType.LAST_TEXT_PART) if text else (FrameType.PART, FrameType.LAST_PART)
-    )
+    part, last = (FrameType.TEXT_PART, FrameType.LAST_TEXT_PART) if text else (FrameType.PART, FrameType.LAST_PART)
     tail = encode_varint(transfer_id)
     room = max_frame - 1 - len(tail)
     view = memoryview(data)
@@ -76,8 +79,8 @@ def encode_parts(transfer_id: int, data: bytes, *, text: bool, max_frame: int) -
 class _Transfer:
     text: bool
     deadline: float
-    size: int = 0
-    parts: list[bytes] = field(default_factory=list)
+    # One buffer, not a list of parts: a million parts of one byte would cost sixty times what they hold.
+    joined: bytearray = field(default_factory=bytearray)
 
 
 class FrameReader:
@@ -92,19 +95,21 @@ class FrameReader:
         transfer_seconds: float = limits.TRANSFER_SECONDS,
     ) -> None:
         self.max_message = max_message
-        self._max_frame = max_frame
+        self.max_frame = max_frame
         self._max_transfers = max_transfers
         self._transfer_seconds = transfer_seconds
         self._transfers: dict[int, _Transfer] = {}
         self._highest_id = 0
-        self.held = 0
+
+    @property
+    def held(self) -> int:
         """Bytes of unfinished transfers."""
+        return sum(len(transfer.joined) for transfer in self._transfers.values())
 
     def feed(self, frame: bytes | str, now: float = 0.0) -> WholeMessage | None:
         """Take a frame; what is whole now, or None."""
         if isinstance(frame, str):
-            size = len(frame) if frame.isascii() else len(frame.encode(errors="surrogatepass"))
-            self._check_size(size)
+            self._check_size(frame_size(frame))
             return WholeMessage(frame)
         self._check_size(len(frame))
         if not frame:
@@ -117,7 +122,7 @@ class FrameReader:
         transfer_id, start = decode_varint(frame, 1)
         return self._take_part(
             transfer_id,
-            frame[start:],
+            memoryview(frame)[start:],
             text=kind >= FrameType.TEXT_PART,
             last=kind in (FrameType.LAST_PART, FrameType.LAST_TEXT_PART),
             now=now,
@@ -132,11 +137,11 @@ class FrameReader:
         if any(t.deadline <= now for t in self._transfers.values()):
             raise ProtocolError(
                 f"expected a part of each open transfer within {self._transfer_seconds:g} s",
-                code=codes.RESOURCE_EXHAUSTED,
+                code=codes.DEADLINE_EXCEEDED,
             )
 
     def _take_part(
-        self, transfer_id: int, body: bytes, *, text: bool, last: bool, now: float
+        self, transfer_id: int, body: memoryview, *, text: bool, last: bool, now: float
     ) -> WholeMessage | None:
         transfer = self._transfers.get(transfer_id)
         if transfer is None:
@@ -148,31 +153,24 @@ class FrameReader:
                     code=codes.RESOURCE_EXHAUSTED,
                 )
             self._highest_id = transfer_id
-            transfer = self._transfers[transfer_id] = _Transfer(text, 0.0)
+            transfer = self._transfers[transfer_id] = _Transfer(text, now + self._transfer_seconds)
         elif transfer.text is not text:
             raise ProtocolError(f"expected the parts of transfer {transfer_id} to be of one kind")
-        transfer.size += len(body)
-        transfer.deadline = now + self._transfer_seconds
-        if transfer.size > self.max_message:
-            raise ProtocolError(
-                f"expected a message of at most {self.max_message} bytes", code=codes.TOO_LARGE
-            )
+        if len(transfer.joined) + len(body) > self.max_message:
+            raise ProtocolError(f"expected a message of at most {self.max_message} bytes", code=codes.TOO_LARGE)
+        if body:  # a part without bytes brings the message no nearer to its end: it buys no time
+            transfer.joined += body
+            transfer.deadline = now + self._transfer_seconds
         if not last:
-            transfer.parts.append(body)
-            self.held += len(body)
             return None
         del self._transfers[transfer_id]
-        self.held -= transfer.size - len(body)
-        whole = b"".join((*transfer.parts, body))
         if not text:
-            return WholeMessage(whole)
+            return WholeMessage(transfer.joined)
         try:
-            return WholeMessage(whole.decode())
+            return WholeMessage(transfer.joined.decode())
         except UnicodeDecodeError:
             raise DecodeError("expected the parts of a text to be UTF-8") from None
 
     def _check_size(self, size: int) -> None:
-        if size > self._max_frame:
-            raise ProtocolError(
-                f"expected a frame of at most {self._max_frame} bytes, got {size}", code=codes.TOO_LARGE
-            )
+        if size > self.max_frame:
+            raise ProtocolError(f"expected a frame of at most {self.max_frame} bytes, got {size}", code=codes.TOO_LARGE)

@@ -158,6 +158,4 @@ def transcript(
 ) -> bytes:
     """T, what the peer of role `signer_role` signs; keys, nonces and fingerprints are 32 raw bytes."""
     own, peer = (key_a, key_b) if signer_role == "A" else (key_b, key_a)
-    return lp(
-        DOMAIN, signer_role, own, peer, nonce_a, nonce_b, fingerprint_a, fingerprint_b, room, hello_a, hello_b
-    )
+    return lp(DOMAIN, signer_role, own, peer, nonce_a, nonce_b, fingerprint_a, fingerprint_b, room, hello_a, hello_b)

@@ -53,7 +53,9 @@ class Invite:
         if self.token is not None:
             _check_text("token", self.token, limits.TOKEN_LENGTH)
             if len(self.token.encode()) > limits.TOKEN_LENGTH:
-                raise InviteError(f"token: expected at most {limits.TOKEN_LENGTH} bytes, got {len(self.token.encode())}")
+                raise InviteError(
+                    f"token: expected at most {limits.TOKEN_LENGTH} bytes, got {len(self.token.encode())}"
+                )
         if self.bootstrap is not None:
             object.__setattr__(self, "bootstrap", _check_bootstrap(self.bootstrap))
 
@@ -73,7 +75,7 @@ class Invite:
         """The link that opens `page_url` (`http://` or `https://`, without a fragment) with this invite."""
         parts = _split(page_url)
         if parts.scheme not in _WEBSOCKET or "#" in page_url:
-            raise InviteError(f"page: expected an http:// or https:// URL without a fragment, got {ascii(page_url[:200])}")
+            raise InviteError(f"page: expected an http:// or https:// URL without a fragment, got {page_url[:200]!a}")
         return page_url + self.to_fragment()
 
     @classmethod
@@ -82,7 +84,7 @@ class Invite:
         members = _parse_fragment(fragment)
         room = members.get("room")
         if room is None:
-            raise InviteError(f"expected a fragment with room=<name> in it, got {ascii(fragment[:200])}")
+            raise InviteError(f"expected a fragment with room=<name> in it, got {fragment[:200]!a}")
         return cls(members.get("bootstrap"), room, members.get("pin"), members.get("name"), members.get("token"))
 
     @classmethod
@@ -99,7 +101,7 @@ class Invite:
         if parts.scheme in ("ws", "wss"):
             directory, found, encoded = parts.path.rpartition("/room/")
             if not found or "/" in encoded or parts.query:
-                raise InviteError(f"expected the URL of a room, such as wss://example.org/room/lab, got {ascii(link[:200])}")
+                raise InviteError(f"expected the URL of a room, such as wss://example.org/room/lab, got {link[:200]!a}")
             members = _parse_fragment(parts.fragment)
             invite = cls(
                 f"{parts.scheme}://{parts.netloc}{directory}",
@@ -112,11 +114,13 @@ class Invite:
             if members.get("room", invite.room) != invite.room:
                 raise InviteError(f"room: the URL says {invite.room!r}, its fragment says {members['room']!r}")
             if "bootstrap" in members and _check_bootstrap(members["bootstrap"]) != invite.bootstrap:
-                raise InviteError(f"bootstrap: the URL says {invite.bootstrap}, its fragment says {members['bootstrap']!r}")
+                raise InviteError(
+                    f"bootstrap: the URL says {invite.bootstrap}, its fragment says {members['bootstrap']!r}"
+                )
             return invite
         raise InviteError(
             "expected the link of a page (https://...#room=...) or the URL of a room (wss://.../room/...), "
-            f"got {ascii(link[:200])}"
+            f"got {link[:200]!a}"
         )
 
 
@@ -124,14 +128,14 @@ def _split(url: str) -> SplitResult:
     if len(url) > _MAX_LINK:
         raise InviteError(f"expected a link of at most {_MAX_LINK} characters, got {len(url)}")
     if not url.isprintable() or " " in url:
-        raise InviteError(f"expected a link without spaces and control characters, got {ascii(url[:200])}")
+        raise InviteError(f"expected a link without spaces and control characters, got {url[:200]!a}")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise InviteError(f"expected a link, got {ascii(url[:200])}: {error}") from None
+        raise InviteError(f"expected a link, got {url[:200]!a}: {error}") from None
     if parts.scheme in ("http", "https", "ws", "wss") and (not host or "@" in parts.netloc or "\\" in parts.netloc):
-        raise InviteError(f"expected a link with a host and without a user, got {ascii(url[:200])}")
+        raise InviteError(f"expected a link with a host and without a user, got {url[:200]!a}")
     return parts
 
 
@@ -139,7 +143,7 @@ def _check_bootstrap(url: str) -> str:
     parts = _split(url)
     if parts.scheme not in ("ws", "wss") or parts.query or parts.fragment or "?" in url or "#" in url:
         raise InviteError(
-            f"bootstrap: expected a ws:// or wss:// URL without query and fragment, such as wss://example.org, got {ascii(url[:200])}"
+            f"bootstrap: expected a ws:// or wss:// URL without query and fragment, such as wss://example.org, got {url[:200]!a}"
         )
     return url.rstrip("/")
 
@@ -160,7 +164,7 @@ def _unquote(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise InviteError(f"expected percent-encoded UTF-8 in the link, got {ascii(text[:200])}") from None
+        raise InviteError(f"expected percent-encoded UTF-8 in the link, got {text[:200]!a}") from None
 
 
 def _check_text(member: str, text: str, limit: int) -> None:
@@ -172,4 +176,4 @@ def _check_text(member: str, text: str, limit: int) -> None:
         raise InviteError(f"{member}: expected well-formed text, got a lone surrogate") from None
     # Names and rooms end up in terminals and logs, where an escape sequence could rewrite the line.
     if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in text):
-        raise InviteError(f"{member}: expected no control characters, got {ascii(text[:60])}")
+        raise InviteError(f"{member}: expected no control characters, got {text[:60]!a}")

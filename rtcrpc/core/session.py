@@ -1,7 +1,8 @@
 """The protocol between two peers on one connection, as a state machine without I/O (protocol sections 2 to 8).
 
-Feed it what comes (`receive_data`, `receive_eof`), the time (`tick`), the answers to its crypto questions (`signed`, `verified`) and what is to be
-said (`send_*`); take out what happened (`events_received`) and what to put on the channel (`data_to_send`). After each call look at both.
+Feed it what comes (`receive_data`, `receive_eof`), the time (`tick`), the answers to its crypto questions (`signed`, `verified`) and
+what is to be said (`send_*`); take out what happened (`events_received`) and what to put on the channel (`data_to_send`). After each
+call look at both.
 
 ```
 HELLO --hello--> PROVING --prove--> VERIFYING --holds--> SIGNING --signed--> READY
@@ -34,7 +35,7 @@ from rtcrpc.core.envelope import (
     RequestId,
     Response,
 )
-from rtcrpc.core.frames import FrameReader
+from rtcrpc.core.frames import FrameReader, frame_size
 from rtcrpc.core.handshake import (
     NONCE_BYTES,
     Hello,
@@ -45,7 +46,7 @@ from rtcrpc.core.handshake import (
     transcript,
 )
 from rtcrpc.core.identity import b64url_decode, b64url_encode, parse_peer_id
-from rtcrpc.core.lanes import Lanes, Transfer
+from rtcrpc.core.lanes import Lanes
 from rtcrpc.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -54,6 +55,7 @@ from rtcrpc.errors import (
     IdentityMismatch,
     LocalError,
     ProtocolError,
+    ResourceExhausted,
     RtcRpcError,
     TooLarge,
     VersionMismatch,
@@ -119,27 +121,47 @@ class SessionConfig:
     heartbeat_misses: int = limits.HEARTBEAT_MISSES
 
 
-class _Call:
-    """One of our calls that has no answer yet."""
+_MAX_REASON: Final = 500  # characters of a bye
+_MAX_WAITING_CONTROL: Final = 64
+_MAX_REFUSALS: Final = 1 << 20  # bytes of refusals that wait in the lanes, for a peer that asks and does not read
 
-    __slots__ = ("deadline", "message", "sent", "timeout", "transfer")
+
+class _Call:
+    """One of our calls that has no answer yet. `ticket` is None while it waits for the other side's window."""
+
+    __slots__ = ("batch", "deadline", "message", "ticket", "timeout")
 
     def __init__(self, message: bytes | str, deadline: float | None, timeout: float | None) -> None:
         self.message = message
         self.deadline = deadline
         self.timeout = timeout
-        self.sent = False  # handed to the lanes
-        self.transfer: Transfer | None = None
+        self.ticket: int | None = None
+        self.batch: tuple[int, ...] | None = None  # the ids that travel with it
 
 
 class _BatchAnswer:
     """The answers to one batch, until all of them are there."""
 
-    __slots__ = ("answers", "missing")
+    __slots__ = ("missing", "size", "texts")
 
-    def __init__(self) -> None:
-        self.answers: list[Message] = []
-        self.missing = 0
+    def __init__(self, missing: int) -> None:
+        self.texts: list[str] = []
+        self.size = 2
+        self.missing = missing
+
+
+class _Reply:
+    """How a request came, and so how it is answered."""
+
+    __slots__ = ("batch", "is_text")
+
+    def __init__(self, is_text: bool, batch: _BatchAnswer | None = None) -> None:
+        self.is_text = is_text
+        self.batch = batch
+
+
+_BINARY: Final = _Reply(False)
+_TEXT: Final = _Reply(True)
 
 
 class Session:
@@ -165,8 +187,9 @@ class Session:
         self._room = room
         self._pin = frozenset({pin}) if isinstance(pin, str) else pin
         self._fingerprints = (local_fingerprint, remote_fingerprint)
-        self._max_frame = min(config.max_frame, max_message_size)
-        self._channel_limit = max_message_size
+        # A `max-message-size` of 0 means that there is none (RFC 8841 section 6.1).
+        self._channel_limit = max_message_size or config.max_message
+        self._max_frame = min(config.max_frame, self._channel_limit)
         self._json = JsonCodec()
         self._codec: Codec = self._json
         self._events: deque[events.Event] = deque()
@@ -199,12 +222,15 @@ class Session:
         self._handshake_deadline = now + config.handshake_seconds
         self._next_id = 1
         self._calls: dict[int, _Call] = {}
-        self._waiting: deque[int] = deque()
+        self._waiting: deque[tuple[int, ...]] = deque()
+        self._abandoned: dict[int, None] = {}
         self._open = 0
         self._deadlines: list[tuple[float, int]] = []
-        self._serving: dict[RequestId, int] = {}
+        self._serving: dict[RequestId, _Reply] = {}
+        self._serving_again: dict[RequestId, deque[_Reply]] = {}
         self._serving_count = 0
-        self._batches: dict[RequestId, deque[_BatchAnswer]] = {}
+        self._refusal_bytes = 0
+        self._tokens = 0
         self._heard_at = now
         self._ping_number = 0
         self._ping_sent_at = now
@@ -225,19 +251,17 @@ class Session:
                 self._receive_frame(frame)
             else:
                 self._receive_before_ready(frame)
-        except (ProtocolError, HandshakeError) as error:
+        except LocalError as error:
             self._refuse(error)
 
     def receive_eof(self, now: float, reason: str) -> None:
         """The connection is gone."""
         self._now = now
-        self._end(
-            codes.CONNECTION_LOST, reason, "broken", ConnectionLost(reason or "the connection was lost")
-        )
+        self._end(codes.CONNECTION_LOST, reason, "broken", ConnectionLost(reason or "the connection was lost"))
 
     def signed(self, signature: bytes) -> None:
         """The answer to `SignRequired`."""
-        if self.state is SessionState.CLOSED or self._signature_sent:
+        if self._their_hello is None or self._signature_sent or self.state is SessionState.CLOSED:
             return
         self._push_json("rpc.prove", {"signature": b64url_encode(signature)})
         self._signature_sent = True
@@ -270,7 +294,8 @@ class Session:
             if now >= self._handshake_deadline:
                 self._refuse(
                     HandshakeError(
-                        f"expected the other side to prove its key within {self._config.handshake_seconds:g} s"
+                        f"expected the other side to prove its key within {self._config.handshake_seconds:g} s",
+                        code=codes.DEADLINE_EXCEEDED,
                     )
                 )
             return
@@ -280,7 +305,7 @@ class Session:
         except ProtocolError as error:
             self._refuse(error)
             return
-        if self.remote is not None and self.remote.level > 0:
+        if self._speaks:
             self._heartbeat(now)
 
     def next_tick(self) -> float | None:
@@ -290,7 +315,7 @@ class Session:
         if self.state is not SessionState.READY:
             return self._handshake_deadline
         times = [time for time in (self._reader.next_expiry(), self._first_deadline()) if time is not None]
-        if self.remote is not None and self.remote.level > 0:
+        if self._speaks:
             times.append(self._next_heartbeat())
         return min(times, default=None)
 
@@ -311,6 +336,11 @@ class Session:
         """Whether something waits for room in the channel."""
         return bool(self._lanes)
 
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait for room in the channel."""
+        return self._lanes.queued_bytes
+
     # -- what is to be said ------------------------------------------------------------------------------
 
     def send_request(
@@ -329,29 +359,36 @@ class Session:
         """
         self._require_ready(method)
         request_id = self._next_id
-        all_meta = dict(meta) if meta else {}
-        if timeout is not None:
-            all_meta["timeout"] = max(1, round(timeout * 1000))
+        all_meta = self._meta(meta, timeout)
         message = self._encode(Request(request_id, _checked_method(method), params, all_meta))
         self._next_id += 1
         self._now = now
-        call = _Call(message, None if timeout is None else now + timeout, timeout)
-        self._calls[request_id] = call
-        if call.deadline is not None:
-            heapq.heappush(self._deadlines, (call.deadline, request_id))
-        if self._open < self._their_window():
-            self._send_call(call)
+        call = self._calls[request_id] = self._new_call(message, timeout, request_id)
+        if self._open < self._their_window() and not self._waiting:
+            call.ticket = self._lanes.push_call(message)
+            self._open += 1
         else:
-            self._waiting.append(request_id)
+            self._waiting.append((request_id,))
         return request_id
 
     def send_batch(
-        self, messages: Sequence[tuple[str, Params] | tuple[str, Params, Literal["notify"]]], *, now: float
+        self,
+        messages: Sequence[tuple[str, Params] | tuple[str, Params, Literal["notify"]]],
+        *,
+        now: float,
+        timeout: float | None = None,
     ) -> list[int]:
-        """Several calls in one JSON-RPC batch, where the session speaks JSON; the ids of those that want an answer."""
+        """Several calls in one JSON-RPC batch, where the session speaks JSON; the ids of those that want an answer.
+
+        Waits as a whole until the other's `maxInFlight` has room for all of it. Raises as `send_request` does, and `ResourceExhausted`
+        for more than fit a batch or the other's window.
+        """
         self._require_ready("a batch")
         if self._codec is not self._json:
             raise ProtocolError("batches are of JSON only: in MessagePack calls share frames by themselves")
+        most = min(limits.MAX_BATCH, self._their_window())
+        if not 1 <= len(messages) <= most:
+            raise ResourceExhausted(f"expected 1 to {most} messages in a batch, got {len(messages)}", ran=False)
         items: list[Message] = []
         ids: list[int] = []
         for method, params, *rest in messages:
@@ -359,19 +396,23 @@ class Session:
                 items.append(Notification(_checked_method(method), params))
             else:
                 ids.append(self._next_id + len(ids))
-                items.append(Request(ids[-1], _checked_method(method), params))
+                items.append(Request(ids[-1], _checked_method(method), params, self._meta(None, timeout)))
         message = self._encode(Batch(tuple(items)))
         self._next_id += len(ids)
         self._now = now
+        group = tuple(ids)
         for request_id in ids:
-            call = self._calls[request_id] = _Call(message, None, None)
-            call.sent = True
-            self._open += 1
-        self._lanes.push_call(message)
+            self._calls[request_id] = self._new_call(message, timeout, request_id)
+            self._calls[request_id].batch = group
+        if not ids:
+            self._lanes.push_call(message)
+        else:
+            self._waiting.append(group)
+            self._release()
         return ids
 
     def send_cancel(self, request_id: int) -> None:
-        """Give one of our calls up; no event will come for it. The other side is told, where it has heard of the call."""
+        """Give one of our calls up; no event will come for it. The other side is told, where it may have heard of the call."""
         call = self._calls.pop(request_id, None)
         if call is None or self.state is not SessionState.READY:
             return
@@ -381,28 +422,31 @@ class Session:
         """Answer a request. `EncodeError` or `TooLarge` where the result can't go: then answer with an error."""
         self._answer(request_id, Response(request_id, result))
 
-    def send_error(
-        self, request_id: RequestId, code: int, message: str, data: dict[str, Any] | None = None
-    ) -> None:
+    def send_error(self, request_id: RequestId, code: int, message: str, data: dict[str, Any] | None = None) -> None:
         """Answer a request with an error."""
         self._answer(request_id, ErrorResponse(request_id, code, message, data))
 
     def send_notification(self, method: str, params: Params, meta: Mapping[str, Any] | None = None) -> None:
         """Tell; nothing comes back."""
         self._require_ready(method)
-        self._lanes.push_call(
-            self._encode(Notification(_checked_method(method), params, dict(meta) if meta else {}))
-        )
+        self._lanes.push_call(self._encode(Notification(_checked_method(method), params, dict(meta) if meta else {})))
 
     def send_token(self, token: str) -> None:
-        """Present what entitles us; goes out before any call made later (protocol section 6.1)."""
+        """Present what entitles us; goes out before any call made later (protocol section 6.1). Raises `TooLarge`."""
         self._require_ready("rpc.token")
+        if len(token.encode(errors="surrogatepass")) > limits.TOKEN_LENGTH:
+            raise TooLarge(f"token: expected at most {limits.TOKEN_LENGTH} bytes, got more", ran=False)
         self._lanes.push_call(self._encode(Notification("rpc.token", {"token": token})))
 
     def close(self, code: int = 0, reason: str = "", *, now: float) -> None:
         """Say bye and end; send what `data_to_send` still gives, then close the connection."""
         self._now = now
-        self._say_bye(code, reason)
+        if code == 0:
+            # A good end: what is small and was said before goes out before the bye. Calls that nobody will wait for don't.
+            for call in self._calls.values():
+                if call.ticket is not None:
+                    self._lanes.withdraw(call.ticket)
+        self._say_bye(code, reason, after_calls=code == 0)
         self._end(code, reason, "local", ConnectionLost(reason or "the session was closed on this side"))
 
     # -- before the session is ready ---------------------------------------------------------------------
@@ -410,20 +454,20 @@ class Session:
     def _receive_before_ready(self, frame: bytes | str) -> None:
         if self.state in (SessionState.VERIFYING, SessionState.SIGNING):
             # The other side may have verified us already and be calling: kept as it came until its own proof holds.
-            self._backlog_bytes += len(frame)
+            self._backlog_bytes += frame_size(frame)
             if self._backlog_bytes > self._config.verify_backlog:
                 raise ProtocolError(
                     f"expected at most {self._config.verify_backlog} bytes while a proof is verified",
-                    code=codes.TOO_LARGE,
+                    code=codes.RESOURCE_EXHAUSTED,
                 )
             self._backlog.append(frame)
             return
         self._handshake_messages += 1
-        self._handshake_bytes += len(frame)
-        if (
-            self._handshake_messages > self._config.handshake_messages
-            or self._handshake_bytes > self._config.handshake_bytes
-        ):
+        self._handshake_bytes += frame_size(frame)
+        most = self._config.handshake_bytes
+        if self.state is SessionState.HELLO and self._admits_level_0:
+            most = max(most, limits.MAX_MESSAGE_ANONYMOUS)  # it may be a request, and whole in one frame
+        if self._handshake_messages > self._config.handshake_messages or self._handshake_bytes > most:
             raise HandshakeError(
                 f"expected the other side to prove its key within {self._config.handshake_messages} messages and "
                 f"{self._config.handshake_bytes} bytes"
@@ -439,16 +483,20 @@ class Session:
         try:
             envelope = self._json.decode_text(frame)[0]
         except DecodeError:
-            if not self._config.allow_anonymous:
+            if not self._admits_level_0:
                 raise HandshakeError("expected rpc.hello first, got no JSON-RPC message") from None
             envelope = None
         if isinstance(envelope, Notification) and envelope.method == "rpc.hello":
             self._receive_hello(frame, envelope.params)
-        elif self._config.allow_anonymous:
+        elif isinstance(envelope, Notification) and envelope.method == "rpc.bye":
+            self._receive_bye(envelope.params)  # it left before it began
+        elif self._admits_level_0:
             self._move(SessionInput.LEVEL_0)
             self.remote = events.RemoteInfo(None, "", 0, frozenset(), 1)
+            # It was told no maxFrame, and knows no parts.
             self._reader.max_message = min(self._config.max_message, limits.MAX_MESSAGE_ANONYMOUS)
-            self._lanes.max_frame = self._channel_limit  # it knows no parts
+            self._reader.max_frame = self._reader.max_message
+            self._lanes.max_frame = self._channel_limit
             self._events.append(events.SessionReady(self.remote))
             self._receive_frame(frame)
         else:
@@ -479,12 +527,16 @@ class Session:
         if isinstance(envelope, Notification) and envelope.method == "rpc.bye":
             self._receive_bye(envelope.params)
             return
-        if not (
-            isinstance(envelope, Notification)
-            and envelope.method == "rpc.prove"
-            and type(envelope.params) is dict
+        if (
+            not isinstance(envelope, Notification)
+            or not envelope.method.startswith("rpc.")
+            or envelope.method == "rpc.hello"
         ):
             raise HandshakeError("expected rpc.prove after rpc.hello, got another message")
+        if envelope.method != "rpc.prove":
+            return  # a reserved notification that this version does not know
+        if type(envelope.params) is not dict:
+            raise HandshakeError("prove: expected named params")
         signature = envelope.params.get("signature")
         try:
             raw = b64url_decode(signature if isinstance(signature, str) else "", 64)
@@ -528,6 +580,16 @@ class Session:
             if self.state is SessionState.READY:
                 self.receive_data(frame, self._now)
 
+    @property
+    def _admits_level_0(self) -> bool:
+        # A pinned peer has a key to prove: whoever shows none is not it.
+        return self._config.allow_anonymous and self._pin is None
+
+    @property
+    def _speaks(self) -> bool:
+        """Whether the other side knows the reserved notifications."""
+        return self._their_hello is not None
+
     def _move(self, moved: SessionInput) -> None:
         after = TRANSITIONS.get((self.state, moved))
         if after is None:
@@ -540,106 +602,147 @@ class Session:
         whole = self._reader.feed(frame, self._now)
         if whole is None:
             return
-        if isinstance(whole.data, str):
-            try:
-                envelopes = self._json.decode_text(whole.data)
-            except DecodeError as error:
-                self._push(ErrorResponse(None, error.code, error.message))
+        data = whole.data
+        if isinstance(data, str):
+            self._receive_text(data)
+            return
+        if self._codec is self._json:
+            raise ProtocolError("expected text frames: MessagePack was not agreed")
+        for envelope in self._codec.decode(data):
+            if self.state is not SessionState.READY:
                 return
-            for envelope in envelopes:
-                self._receive_text_envelope(envelope)
-        else:
-            if self._codec is self._json:
-                raise ProtocolError("expected text frames: MessagePack was not agreed")
-            for envelope in self._codec.decode(whole.data):
-                assert not isinstance(envelope, Batch), "MessagePack has no batches"
-                self._receive_message(envelope)
+            if not isinstance(envelope, Batch):  # MessagePack has none
+                self._receive_message(envelope, _BINARY)
 
-    def _receive_text_envelope(self, envelope: Envelope) -> None:
-        if isinstance(envelope, Batch):
-            batch = _BatchAnswer()
-            owed = [item for item in envelope.items if isinstance(item, (Request, Malformed))]
-            batch.missing = len(owed)
+    def _receive_text(self, text: str) -> None:
+        try:
+            envelopes = self._json.decode_text(text)
+        except DecodeError as error:
+            if self._codec is self._json and self._open:
+                # It may have been the answer to one of our calls, which would then wait for ever.
+                raise
+            self._refuse_request(None, error.code, error.message, _TEXT)
+            return
+        for envelope in envelopes:
+            if not isinstance(envelope, Batch):
+                self._receive_message(envelope, _TEXT)
+                continue
+            batch = _BatchAnswer(sum(map(_is_owed_an_answer, envelope.items)))
+            reply = _Reply(True, batch)
+            answered = self._batches_answered_by(envelope)
             for item in envelope.items:
-                if isinstance(item, (Request, Malformed)):
-                    self._batches.setdefault(item.id, deque()).append(batch)
-                self._receive_message(item)
-        else:
-            self._receive_message(envelope)
+                if self.state is not SessionState.READY:
+                    return
+                self._receive_message(item, reply)
+            for group in answered:
+                self._fail_unanswered(group)
 
-    def _receive_message(self, message: Message) -> None:
-        match message:
-            case Request(id=request_id, method=method, params=params, meta=meta):
-                self._receive_request(request_id, method, params, meta)
-            case Response(id=request_id, result=result):
-                if (call_id := self._settle(request_id)) is not None:
-                    self._events.append(events.ResponseReceived(call_id, result))
-            case ErrorResponse(id=request_id, code=code, message=text, data=data):
-                if (call_id := self._settle(request_id)) is not None:
-                    self._events.append(events.ErrorReceived(call_id, error_from_wire(code, text, data)))
-            case Notification(method=method, params=params, meta=meta):
-                if method.startswith("rpc."):
-                    self._receive_reserved(method, params)
-                else:
-                    self._events.append(events.NotificationReceived(method, params, meta))
-            case Malformed(id=request_id, code=code, message=text):
-                self._deliver(request_id, ErrorResponse(request_id, code, text, {"ran": False}))
+    def _receive_message(self, message: Message, reply: _Reply) -> None:
+        if isinstance(message, Request):
+            self._receive_request(message, reply)
+        elif isinstance(message, Response):
+            if self._settle(message.id):
+                self._events.append(message)
+        elif isinstance(message, Notification):
+            if message.method.startswith("rpc."):
+                self._receive_reserved(message.method, message.params)
+            else:
+                self._events.append(message)
+        elif isinstance(message, ErrorResponse):
+            self._receive_error(message)
+        elif not message.is_answer:
+            self._refuse_request(message.id, message.code, message.message, reply)
+        elif type(message.id) is int and self._settle(message.id):
+            broken = ProtocolError(f"the answer can't be read: {message.message}")
+            self._events.append(events.CallFailed(message.id, broken))
 
-    def _receive_request(
-        self, request_id: RequestId, method: str, params: Params, meta: dict[str, Any]
-    ) -> None:
-        if (
-            self._serving.get(request_id)
-            and request_id is not None
-            and self.remote is not None
-            and self.remote.level > 0
-        ):
-            raise ProtocolError(f"expected the id of a request to be used once, got {request_id!r} again")
-        self._serving[request_id] = self._serving.get(request_id, 0) + 1
-        self._serving_count += 1
-        if self._serving_count > self._config.max_in_flight:
-            self.send_error(
-                request_id,
-                codes.RESOURCE_EXHAUSTED,
-                f"expected at most {self._config.max_in_flight} requests at a time; wait for an answer, then try again",
-                {"ran": False},
+    def _receive_error(self, answer: ErrorResponse) -> None:
+        error = error_from_wire(answer.code, answer.message, answer.data)
+        if answer.id is not None:
+            if type(answer.id) is int and self._settle(answer.id):
+                self._events.append(events.ErrorReceived(answer.id, error))
+            return
+        # The other side could not read the id of something that we sent. Where only one thing is open, it was that.
+        sent = {call.batch or (request_id,) for request_id, call in self._calls.items() if call.ticket is not None}
+        if len(sent) > 1 or (sent and self._abandoned):
+            raise ProtocolError(
+                f"the other side could not read one of our calls, and can't say which: {answer.message[:200]}"
             )
+        for request_id in sent.pop() if sent else ():
+            if self._settle(request_id):
+                self._events.append(events.ErrorReceived(request_id, error))
+
+    def _receive_request(self, request: Request, reply: _Reply) -> None:
+        request_id, method = request.id, request.method
+        if request_id in self._serving and request_id is not None and self._speaks:
+            raise ProtocolError(f"expected the id of a request to be used once, got {request_id!r:.60} again")
+        if self._serving_count >= self._config.max_in_flight:
+            most = self._config.max_in_flight
+            message = f"expected at most {most} requests at a time; wait for an answer, then try again"
+            self._refuse_request(request_id, codes.RESOURCE_EXHAUSTED, message, reply)
         elif method.startswith("rpc.") and method != "rpc.discover":
-            self.send_error(
-                request_id, codes.METHOD_NOT_FOUND, f"there is no method {method!r}", {"ran": False}
-            )
+            self._refuse_request(request_id, codes.METHOD_NOT_FOUND, f"there is no method {method!r}", reply)
         else:
-            self._events.append(events.RequestReceived(request_id, method, params, meta))
+            if request_id in self._serving:
+                self._serving_again.setdefault(request_id, deque()).append(reply)
+            else:
+                self._serving[request_id] = reply
+            self._serving_count += 1
+            self._events.append(request)
+
+    def _refuse_request(self, request_id: RequestId, code: int, message: str, reply: _Reply) -> None:
+        if not self._lanes.has_calls:
+            self._refusal_bytes = 0
+        before = self._lanes.queued_bytes
+        self._deliver(ErrorResponse(request_id, code, message, {"ran": False}), reply)
+        self._refusal_bytes += max(self._lanes.queued_bytes - before, 0)
+        if self._refusal_bytes > _MAX_REFUSALS:
+            raise ResourceExhausted("expected refusals to be read, got only more to refuse")
 
     def _receive_reserved(self, method: str, params: Params) -> None:
-        if self.remote is not None and self.remote.level == 0:
+        if not self._speaks:
             return
-        if method in ("rpc.hello", "rpc.prove"):
-            raise ProtocolError(f"expected {method} once, before the first call")
         members = params if isinstance(params, dict) else {}
         match method:
+            case "rpc.hello" | "rpc.prove":
+                raise ProtocolError(f"expected {method} once, before the first call")
             case "rpc.ping":
-                self._push_control(Notification("rpc.pong", {"n": members.get("n")}))
+                # A number, not whatever it sent: that would come back at any length. And none for a peer that doesn't read them.
+                number = members.get("n")
+                if _is_count(number) and self._lanes.waiting_control < _MAX_WAITING_CONTROL:
+                    self._push_control(Notification("rpc.pong", {"n": number}))
             case "rpc.pong":
-                if members.get("n") == self._ping_number:
+                number = members.get("n")
+                if type(number) is int and number == self._ping_number:
                     self._events.append(events.PongReceived(self._now - self._ping_sent_at))
             case "rpc.cancel":
                 request_id = members.get("id")
-                if type(request_id) in (int, float, str) and self._serving.get(request_id):
+                if type(request_id) in (int, float, str) and request_id in self._serving:
                     self._events.append(events.CancelReceived(request_id))
             case "rpc.token":
-                token = members.get("token")
-                if isinstance(token, str) and 1 <= len(token) <= limits.TOKEN_LENGTH:
-                    self._events.append(events.TokenReceived(token))
+                self._receive_token(members.get("token"))
             case "rpc.bye":
                 self._receive_bye(members)
+
+    def _receive_token(self, token: Any) -> None:
+        if not isinstance(token, str) or not token:
+            raise ProtocolError("token: expected text")
+        if len(token.encode()) > limits.TOKEN_LENGTH:
+            raise ProtocolError(f"token: expected at most {limits.TOKEN_LENGTH} bytes", code=codes.TOO_LARGE)
+        self._tokens += 1
+        if self._tokens > limits.MAX_TOKENS:
+            raise ProtocolError(f"expected at most {limits.MAX_TOKENS} tokens", code=codes.RESOURCE_EXHAUSTED)
+        self._events.append(events.TokenReceived(token))
 
     def _receive_bye(self, params: Params) -> None:
         members = params if isinstance(params, dict) else {}
         code, reason = members.get("code"), members.get("reason")
         code = code if type(code) is int else 0
-        reason = reason[:500] if isinstance(reason, str) else ""
-        self._lanes.clear_calls()
+        # It ends up in logs and terminals, where an escape sequence could rewrite the line.
+        reason = (
+            "".join(c if c.isprintable() else "\ufffd" for c in reason[:_MAX_REASON]) if isinstance(reason, str) else ""
+        )
+        self._lanes.clear()
         error: RtcRpcError
         if code == 0:
             error = ConnectionLost(f"the other side left{': ' + reason if reason else ''}")
@@ -652,48 +755,92 @@ class Session:
     # -- calls -------------------------------------------------------------------------------------------
 
     def _their_window(self) -> int:
-        return (
-            self._their_hello.max_in_flight if self._their_hello is not None else self._config.max_in_flight
-        )
+        return self._their_hello.max_in_flight if self._their_hello is not None else self._config.max_in_flight
 
-    def _send_call(self, call: _Call) -> None:
-        call.sent = True
-        call.transfer = self._lanes.push_call(call.message)
-        self._open += 1
+    def _meta(self, meta: Mapping[str, Any] | None, timeout: float | None) -> dict[str, Any]:
+        if not self._speaks:
+            return {}  # JSON-RPC 2.0 has no such member, and a level 0 peer may refuse it
+        made = dict(meta) if meta else {}
+        if timeout is not None:
+            made["timeout"] = max(1, round(timeout * 1000))
+        return made
 
-    def _settle(self, request_id: RequestId) -> int | None:
-        if type(request_id) is not int or (call := self._calls.get(request_id)) is None or not call.sent:
-            return None  # cancelled or overdue: the answer and our farewell crossed
-        del self._calls[request_id]
-        self._closed_one()
-        return request_id
+    def _new_call(self, message: bytes | str, timeout: float | None, request_id: int) -> _Call:
+        if timeout is None:
+            return _Call(message, None, None)
+        deadline = self._now + timeout
+        if len(self._deadlines) > 2 * len(self._calls) + 64:
+            # Those of answered calls go when they come up, which may be hours from now: too many are dropped before.
+            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._calls]
+            heapq.heapify(self._deadlines)
+        heapq.heappush(self._deadlines, (deadline, request_id))
+        return _Call(message, deadline, timeout)
 
-    def _closed_one(self) -> None:
+    def _release(self) -> None:
+        """Send what waits, as far as the other side's window goes."""
+        while self._waiting and self._open + len(self._waiting[0]) <= self._their_window():
+            group = self._waiting.popleft()
+            calls = {request_id: self._calls[request_id] for request_id in group if request_id in self._calls}
+            if not calls:
+                continue
+            ticket = self._lanes.push_call(next(iter(calls.values())).message)
+            self._open += len(group)
+            for request_id in group:
+                if request_id in calls:
+                    calls[request_id].ticket = ticket
+                else:  # given up while its batch waited: it can't be taken out of that any more
+                    self._abandon(request_id, ticket)
+
+    def _settle(self, request_id: RequestId) -> bool:
+        """Whether one of our calls was waiting for this answer. (Not so where the answer and our cancel crossed.)"""
+        if type(request_id) is not int:
+            return False
+        call = self._calls.get(request_id)
+        if call is None:
+            if request_id not in self._abandoned:
+                return False
+            del self._abandoned[request_id]
+        elif call.ticket is None:
+            return False
+        else:
+            del self._calls[request_id]
         self._open -= 1
-        while self._waiting and self._open < self._their_window():
-            waiting = self._calls.get(self._waiting.popleft())
-            if waiting is not None:
-                self._send_call(waiting)
+        if self._waiting:
+            self._release()
+        return call is not None
+
+    def _batches_answered_by(self, batch: Batch) -> list[tuple[int, ...]]:
+        groups: dict[tuple[int, ...], None] = {}
+        for item in batch.items:
+            if isinstance(item, Response | ErrorResponse) and type(item.id) is int:
+                call = self._calls.get(item.id)
+                if call is not None and call.batch is not None:
+                    groups[call.batch] = None
+        return list(groups)
+
+    def _fail_unanswered(self, group: tuple[int, ...]) -> None:
+        """A batch is answered by one batch (JSON-RPC 2.0 section 6): what is missing from it never comes."""
+        for request_id in group:
+            if request_id in self._calls and self._settle(request_id):
+                missing = ProtocolError("the answer to the batch has none for this call")
+                self._events.append(events.CallFailed(request_id, missing))
+
+    def _abandon(self, request_id: int, ticket: int) -> None:
+        """Tell the other side that nobody waits any more. It owes an answer still, and counts the call until it gives one."""
+        self._abandoned[request_id] = None
+        if self._speaks:
+            self._lanes.push_behind(ticket, self._encode_unchecked(Notification("rpc.cancel", {"id": request_id})))
 
     def _withdraw(self, request_id: int, call: _Call) -> bool:
         """Take a call back; True where the other side can't have heard of it."""
-        if not call.sent:
+        if call.ticket is None:
             return True
-        unsent = (
-            self._lanes.withdraw_transfer(call.transfer)
-            if call.transfer is not None
-            else self._lanes.withdraw(call.message)
-        )
-        if not unsent:
-            cancel = self._encode(Notification("rpc.cancel", {"id": request_id}))
-            if call.transfer is not None and call.transfer.unfinished:
-                call.transfer.on_sent.append(
-                    cancel
-                )  # a cancel that overtook its request would cancel nothing
-            else:
-                self._lanes.push_control(cancel)
-        self._closed_one()
-        return unsent
+        if call.batch is None and self._lanes.withdraw(call.ticket):
+            self._open -= 1
+            self._release()
+            return True
+        self._abandon(request_id, call.ticket)
+        return False
 
     def _first_deadline(self) -> float | None:
         while self._deadlines and self._deadlines[0][1] not in self._calls:
@@ -715,32 +862,45 @@ class Session:
     def _answer(self, request_id: RequestId, answer: Response | ErrorResponse) -> None:
         if self.state is not SessionState.READY:
             return
-        count = self._serving.get(request_id, 0)
-        if not count:
+        reply = self._serving.get(request_id)
+        if reply is None:
             raise ValueError(f"request {request_id!r} was answered before, or never came")
-        message = None if request_id in self._batches else self._encode(answer)
-        if count == 1:
+        self._deliver(answer, reply)
+        # Only now: where the answer could not be encoded, another may be given.
+        again = self._serving_again.get(request_id)
+        if again is None:
             del self._serving[request_id]
         else:
-            self._serving[request_id] = count - 1
+            self._serving[request_id] = again.popleft()
+            if not again:
+                del self._serving_again[request_id]
         self._serving_count -= 1
-        if message is None:
-            self._deliver(request_id, answer)
-        else:
-            self._lanes.push_call(message)
 
-    def _deliver(self, request_id: RequestId, answer: Message) -> None:
-        waiting = self._batches.get(request_id)
-        if waiting is None:
-            self._push(answer)
+    def _deliver(self, answer: Response | ErrorResponse, reply: _Reply) -> None:
+        """Send an answer, or keep it until the others of its batch are there."""
+        if not reply.is_text:
+            self._lanes.push_call(self._encode(answer))
             return
-        batch = waiting.popleft()
-        if not waiting:
-            del self._batches[request_id]
-        batch.answers.append(answer)
+        data = self._json.encode(answer)
+        batch = reply.batch
+        if batch is None:
+            self._check_size(len(data))
+            self._lanes.push_call(data.decode())
+            return
+        self._check_size(len(data))
+        batch.texts.append(data.decode())
+        batch.size += len(data) + 1
         batch.missing -= 1
-        if batch.missing == 0:
-            self._push(Batch(tuple(batch.answers)))
+        if batch.missing > 0:
+            return
+        try:
+            self._check_size(batch.size - 1)
+        except TooLarge as error:
+            # Each fits, all of them don't: one answer for the batch, as JSON-RPC has it for a batch that is no good.
+            whole = self._json.encode(ErrorResponse(None, error.code, error.message)).decode()
+        else:
+            whole = f"[{','.join(batch.texts)}]"
+        self._lanes.push_call(whole)
 
     # -- heartbeats --------------------------------------------------------------------------------------
 
@@ -769,68 +929,81 @@ class Session:
         self._say_bye(error.code, error.message)
         self._end(error.code, error.message, "local", error)
 
-    def _say_bye(self, code: int, reason: str) -> None:
+    def _say_bye(self, code: int, reason: str, *, after_calls: bool = False) -> None:
         if self.state is SessionState.CLOSED:
             return
-        self._lanes.clear_calls()
-        bye = Notification("rpc.bye", {"code": code, "reason": reason[:500]})
-        if self.state is SessionState.READY:
-            self._push_control(bye)
-        else:
+        self._lanes.clear(keep_control=True, keep_calls=after_calls)
+        bye = Notification("rpc.bye", {"code": code, "reason": _well_formed(reason[:_MAX_REASON])})
+        if self.state is not SessionState.READY:
             self._lanes.push_control(self._json.encode(bye).decode())
+        elif self._speaks and after_calls:
+            self._lanes.push_call(self._encode_unchecked(bye))
+        elif self._speaks:
+            self._push_control(bye)
 
-    def _end(
-        self, code: int, reason: str, by: Literal["local", "remote", "broken"], error: RtcRpcError
-    ) -> None:
+    def _end(self, code: int, reason: str, by: Literal["local", "remote", "broken"], error: RtcRpcError) -> None:
         if self.state is SessionState.CLOSED:
             return
         self._move(SessionInput.END)
         calls, self._calls = self._calls, {}
         for request_id, call in calls.items():
-            started = call.sent and (call.transfer is None or call.transfer.started)
-            lost = ConnectionLost(
-                f"the session ended before the answer came: {error}", ran=None if started else False
-            )
+            started = call.ticket is not None and self._lanes.has_left(call.ticket)
+            lost = ConnectionLost(f"the session ended before the answer came: {error}", ran=None if started else False)
             self._events.append(events.CallFailed(request_id, lost))
         self._waiting.clear()
         self._backlog.clear()
+        self._abandoned.clear()
         self._serving.clear()
-        self._batches.clear()
+        self._serving_again.clear()
         self._events.append(events.SessionClosed(code, reason, by, error))
 
     # -- encoding ----------------------------------------------------------------------------------------
 
     def _require_ready(self, what: str) -> None:
         if self.state is not SessionState.READY:
-            raise ConnectionLost(
-                f"{what}: there is no session (it is {self.state.value}); nothing was sent", ran=False
-            )
+            raise ConnectionLost(f"{what}: there is no session (it is {self.state.value}); nothing was sent", ran=False)
 
     def _encode(self, envelope: Envelope) -> bytes | str:
         data = self._codec.encode(envelope)
-        # A level 0 peer knows no parts: what it gets must fit the channel.
-        limit = self._their_hello.max_message if self._their_hello is not None else self._channel_limit
-        if len(data) > limit:
-            raise TooLarge(
-                f"the message has {len(data)} bytes, the other side takes at most {limit}; send it in pieces"
-            )
+        self._check_size(len(data))
         return data.decode() if self._codec is self._json else data
 
-    def _push(self, envelope: Envelope) -> None:
-        self._lanes.push_call(self._encode(envelope))
+    def _check_size(self, size: int) -> None:
+        # A level 0 peer knows no parts: what it gets must fit the channel.
+        limit = self._their_hello.max_message if self._their_hello is not None else self._channel_limit
+        if size > limit:
+            raise TooLarge(
+                f"the message has {size} bytes, the other side takes at most {limit}; send it in pieces", ran=False
+            )
+
+    def _encode_unchecked(self, envelope: Envelope) -> bytes | str:
+        data = self._codec.encode(envelope)
+        return data.decode() if self._codec is self._json else data
 
     def _push_control(self, envelope: Envelope) -> None:
-        self._lanes.push_control(self._encode(envelope))
+        """Send what is ours alone and short: no limit of the other side's stands in its way."""
+        self._lanes.push_control(self._encode_unchecked(envelope))
 
     def _push_json(self, method: str, params: dict[str, Any]) -> None:
         self._lanes.push_control(self._json.encode(Notification(method, params)).decode())
 
 
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def _is_owed_an_answer(message: Message) -> bool:
+    return isinstance(message, Request) or (isinstance(message, Malformed) and not message.is_answer)
+
+
+def _well_formed(text: str) -> str:
+    """A text for people whose lone surrogates, which have no UTF-8, are replaced."""
+    return text.encode(errors="replace").decode()
+
+
 def _checked_method(method: str) -> str:
     if not isinstance(method, str) or not 1 <= len(method) <= limits.MAX_METHOD_LENGTH:
-        raise ProtocolError(
-            f"expected the name of a method to have 1 to {limits.MAX_METHOD_LENGTH} characters"
-        )
+        raise ProtocolError(f"expected the name of a method to have 1 to {limits.MAX_METHOD_LENGTH} characters")
     return method
 
 

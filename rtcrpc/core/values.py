@@ -29,7 +29,9 @@ __all__ = [
 EXT_INT = 1
 _SAFE = 2**53 - 1
 _LOWEST, _HIGHEST = -(2 ** (limits.MAX_INT_BITS - 1)), 2 ** (limits.MAX_INT_BITS - 1) - 1
-_SCALARS = frozenset({int, str, float, bool, type(None), bytes})
+_EASY = frozenset({float, bool, type(None), bytes})
+"""Types of which every value can travel."""
+_WORD = 2**63
 _INT_TEXT = re.compile(r"-?(0|[1-9][0-9]*)\Z", re.ASCII)
 _MAX_INT_DIGITS = len(str(_HIGHEST)) + 1
 _TIME_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z", re.ASCII)
@@ -41,68 +43,73 @@ _FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 def check_encodable(value: Any, path: str = "") -> None:
     """Raise an `EncodeError` that says where in `value` there is something that can't travel."""
-    if type(value) not in _SCALARS:
+    if type(value) not in _EASY:
         _check(value, path, 0)
-    elif type(value) is str or type(value) is int:
-        _check_scalar(value, path)
-
-
-def _check_scalar(value: Any, path: str) -> None:
-    if isinstance(value, str):
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise EncodeError(
-                    "expected well-formed Unicode, got text with a lone surrogate", path=path
-                ) from None
-    elif isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
-        raise EncodeError(
-            f"expected an integer of at most {limits.MAX_INT_BITS} bits, got one of {value.bit_length() + 1}",
-            path=path,
-        )
 
 
 def _check(value: Any, path: str, depth: int) -> None:
     if isinstance(value, (list, tuple)):
-        if depth >= limits.MAX_DEPTH:
-            raise EncodeError(
-                f"expected at most {limits.MAX_DEPTH} levels of lists and maps, got more (does it hold itself?)",
-                path=path,
-            )
+        _check_depth(depth, path)
         for index, item in enumerate(value):
-            if type(item) not in _SCALARS:
+            # Most calls have a few numbers and words: those are passed without another call.
+            kind = type(item)
+            if kind is int:
+                if not -_WORD <= item < _WORD:
+                    _check_int(item, f"{path}[{index}]")
+            elif kind not in _EASY and not (kind is str and item.isascii()):
                 _check(item, f"{path}[{index}]", depth + 1)
-            elif type(item) is str or type(item) is int:
-                _check_scalar(item, f"{path}[{index}]")
     elif isinstance(value, dict):
-        if depth >= limits.MAX_DEPTH:
-            raise EncodeError(
-                f"expected at most {limits.MAX_DEPTH} levels of lists and maps, got more (does it hold itself?)",
-                path=path,
-            )
+        _check_depth(depth, path)
         for key, item in value.items():
             if not isinstance(key, str):
                 raise EncodeError(
                     f"expected text for the keys of a map, got {type(key).__name__} {key!r:.40}", path=path
                 )
-            _check_scalar(key, path)
-            if type(item) not in _SCALARS:
-                _check(item, f"{path}.{key}" if path else key, depth + 1)
-            elif type(item) is str or type(item) is int:
-                _check_scalar(item, f"{path}.{key}" if path else key)
+            if not key.isascii():
+                _check_text(key, path)
+            kind = type(item)
+            if kind is int:
+                if not -_WORD <= item < _WORD:
+                    _check_int(item, _below(path, key))
+            elif kind not in _EASY and not (kind is str and item.isascii()):
+                _check(item, _below(path, key), depth + 1)
+    elif isinstance(value, str):
+        _check_text(value, path)
+    elif isinstance(value, int):
+        _check_int(value, path)
     elif isinstance(value, datetime):
-        if value.tzinfo is None or value.utcoffset() is None:
-            raise EncodeError(
-                "expected a datetime with a time zone, got a naive one; use datetime.now(UTC)", path=path
-            )
-    elif isinstance(value, (str, int)):
-        _check_scalar(value, path)
-    elif not isinstance(value, (float, bytes, bytearray, memoryview)) and value is not None:
+        if value.utcoffset() is None:
+            raise EncodeError("expected a datetime with a time zone, got a naive one; use datetime.now(UTC)", path=path)
+    elif not isinstance(value, (float, bytes, bytearray, memoryview)):
         raise EncodeError(
-            f"expected null, a bool, a number, text, bytes, a datetime, a list or a dict; got {type(value).__qualname__}",
+            "expected null, a bool, a number, text, bytes, a datetime, a list or a dict; "
+            f"got {type(value).__qualname__}",
             path=path,
         )
+
+
+def _below(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _check_depth(depth: int, path: str) -> None:
+    if depth >= limits.MAX_DEPTH:
+        raise EncodeError(
+            f"expected at most {limits.MAX_DEPTH} levels of lists and maps, got more (does it hold itself?)", path=path
+        )
+
+
+def _check_text(value: str, path: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise EncodeError("expected well-formed Unicode, got text with a lone surrogate", path=path) from None
+
+
+def _check_int(value: int, path: str) -> None:
+    if not _LOWEST <= value <= _HIGHEST:
+        bits = value.bit_length() + 1
+        raise EncodeError(f"expected an integer of at most {limits.MAX_INT_BITS} bits, got one of {bits}", path=path)
 
 
 # -- MessagePack -------------------------------------------------------------------------------------------
@@ -226,9 +233,7 @@ def json_object(members: dict[str, Any]) -> Any:
         return {key[1:]: value}
     reader = _FORMS.get(key)
     if reader is None or type(value) is not str:
-        raise DecodeError(
-            f"expected one of {', '.join(_FORMS)} with text in it, or an escaped key; got {key[:40]!r}"
-        )
+        raise DecodeError(f"expected one of {', '.join(_FORMS)} with text in it, or an escaped key; got {key[:40]!r}")
     return reader(value)
 
 

@@ -70,6 +70,10 @@ class Negotiation:
         """Whether a candidate or a refusal under `attempt` still matters."""
         return attempt == self._current
 
+    def was_seen(self, attempt: str) -> bool:
+        """Whether an offer under `attempt` was sent or received: what comes for it now is late, not early."""
+        return attempt in self._seen
+
     def settle(self) -> None:
         """The attempt led to a link, or failed: the next offer of either side is a new beginning."""
         self._ours = None

@@ -154,11 +154,14 @@ async def _serve(call: Call) -> None:
     except BaseException as error:
         call.on_end(call, None, _failure(call, error))
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-            # Somebody pressed Ctrl-C, and it met this function rather than another: it is meant for the
-            # program.
-            raise
+            # Somebody pressed Ctrl-C, and it met this function rather than another: it is meant for the program.
+            asyncio.get_running_loop().call_soon(_interrupt)
     else:
         call.on_end(call, result, None)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def run_in_pool(call: Call, base: contextvars.Context) -> None:

@@ -17,7 +17,7 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from rtcrpc import codes, limits
 from rtcrpc.core.events import NotificationReceived, RequestReceived
@@ -46,6 +46,15 @@ logger = logging.getLogger("rtcrpc.service")
 NOT_RUN = {"ran": False}
 LONGEST_TIMER = 86_400.0
 """Seconds. A deadline further off gets no timer: loops refuse times that are out of their range."""
+
+
+Refusal: TypeAlias = tuple[int, str]
+"""Why a call is not served: code and message."""
+
+_NOT_ADMITTED: Refusal = (
+    codes.UNAUTHENTICATED,
+    "this peer does not serve you: present a valid invite, or a key that it knows",
+)
 
 
 class Posts(Protocol):
@@ -114,8 +123,9 @@ class Dispatcher:
     def dispatch(self, link: Respondent, request: RequestReceived | NotificationReceived) -> None:
         """Serve a request or a notification. The answer goes to `link`; a notification has none."""
         caller = link.caller
-        method = self._allow(link, request, caller)
-        if method is None or caller is None:
+        method = self._allow(caller, request.method)
+        if caller is None or isinstance(method, tuple):
+            self._refuse(link, request, *(method if isinstance(method, tuple) else _NOT_ADMITTED))
             return
         timeout = _timeout(request.meta)
         if isinstance(timeout, tuple):
@@ -166,37 +176,27 @@ class Dispatcher:
 
     # -- the way in --------------------------------------------------------------------------------------
 
-    def _allow(
-        self, link: Respondent, request: RequestReceived | NotificationReceived, caller: Caller | None
-    ) -> Method | None:
-        """The method, if it is there and the caller may call it; otherwise it is refused here."""
-        name = request.method
+    def _allow(self, caller: Caller | None, name: str) -> Method | Refusal:
+        """The method of that name, or why the caller may not call it."""
         try:
             # First of all, and before the name is looked up: a stranger must not find out what there is.
             if caller is None or not self._policy.admits(caller):
-                message = "this peer does not serve you: present a valid invite, or a key that it knows"
-                self._refuse(link, request, codes.UNAUTHENTICATED, message)
-                return None
-            method = self._discovery.method if name == "rpc.discover" else self._registry.method(name)
-            if method is None:
-                self._refuse(link, request, codes.METHOD_NOT_FOUND, "there is no method of this name")
-                return None
-            if method is not self._discovery.method:
+                return _NOT_ADMITTED
+            if name == "rpc.discover":
+                method: Method | None = self._discovery.method
+            elif (method := self._registry.method(name)) is not None:
                 decision = self._policy.decide(caller, name)
                 if not decision.allowed:
-                    self._refuse(link, request, decision.code, decision.reason or "the policy does not allow this call")
-                    return None
-        except Exception as error:
-            if isinstance(error, ExposeError):
-                logger.error("a function can't be offered: %s", error)
-            else:
-                logger.exception("the policy failed; the call was refused")
-            self._refuse(link, request, codes.INTERNAL_ERROR, "internal error")
-            return None
-        if self._closed:
-            self._refuse(link, request, codes.UNAVAILABLE, "this peer is closing")
-            return None
-        return method
+                    return decision.code, decision.reason or "the policy does not allow this call"
+        except ExposeError as error:
+            logger.error("a function can't be offered: %s", error)
+            return codes.INTERNAL_ERROR, "internal error"
+        except Exception:
+            logger.exception("the policy failed; the call was refused")
+            return codes.INTERNAL_ERROR, "internal error"
+        if method is None:
+            return codes.METHOD_NOT_FOUND, "there is no method of this name"
+        return (codes.UNAVAILABLE, "this peer is closing") if self._closed else method
 
     def _refuse(
         self, link: Respondent, request: RequestReceived | NotificationReceived, code: int, message: str
@@ -305,8 +305,8 @@ class Dispatcher:
         self._watchdog.close()
 
 
-def _timeout(meta: Mapping[str, Any]) -> float | tuple[int, str] | None:
-    """The seconds that the caller gives, None for no limit; or why the call is refused, code and message."""
+def _timeout(meta: Mapping[str, Any]) -> float | Refusal | None:
+    """The seconds that the caller gives, None for no limit; or why the call is refused."""
     millis = meta.get("timeout") if meta else None
     if millis is None:
         return None
@@ -314,4 +314,5 @@ def _timeout(meta: Mapping[str, Any]) -> float | tuple[int, str] | None:
         return codes.INVALID_REQUEST, "meta.timeout: expected a number of milliseconds"
     if millis <= 0:
         return codes.DEADLINE_EXCEEDED, "the deadline had passed when the call came"
-    return min(millis, LONGEST_TIMER * 1000) / 1000
+    seconds: float = min(millis, LONGEST_TIMER * 1000) / 1000
+    return seconds

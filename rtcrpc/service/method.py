@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, MethodType
 from typing import Any, Literal, get_type_hints
@@ -80,9 +80,15 @@ def _unwrap(function: Any) -> Any:
             return function
 
 
-def make_method(name: str, function: Callable[..., Any], options: Options | None = None) -> Method:
-    """What `function` is offered as. Raises `ExposeError`; `NameError` for an annotation that is not
-    defined yet.
+def make_method(
+    name: str,
+    function: Callable[..., Any],
+    options: Options | None = None,
+    names: Mapping[str, Any] | None = None,
+) -> Method:
+    """What `function` is offered as; `names` are those its annotations may use beside the module's.
+
+    Raises `ExposeError`; `NameError` for an annotation whose names are not defined yet.
     """
     options = options or Options()
     refuse_streams(name, function)
@@ -93,7 +99,7 @@ def make_method(name: str, function: Callable[..., Any], options: Options | None
             f"{name}: its parameters can't be found out; wrap it in a function written with def that has annotations"
         ) from None
     plain = _unwrap(function)
-    hints = _hints(name, plain)
+    hints = _hints(name, plain, names)
     parameters = Parameters(name, signature, hints)
     if isinstance(function, MethodType):
         # With **kwargs, a caller could name the parameter that holds the object.
@@ -115,11 +121,11 @@ def make_method(name: str, function: Callable[..., Any], options: Options | None
     )
 
 
-def _hints(name: str, plain: Any) -> dict[str, Any]:
+def _hints(name: str, plain: Any, names: Mapping[str, Any] | None) -> dict[str, Any]:
     if not hasattr(plain, "__annotations__"):
         return {}
     try:
-        return get_type_hints(plain, include_extras=True)
+        return get_type_hints(plain, localns=dict(names) if names else None, include_extras=True)
     except NameError:
         raise
     except Exception as error:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from types import FunctionType, MethodType, ModuleType
+from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar, overload
 
 from rtcrpc import limits
@@ -175,8 +176,7 @@ class Registry:
         elif isinstance(target, type):
             raise ExposeError(
                 f"{target.__name__}: expected a function or an object, got a class; mark methods with "
-                "rtcrpc.expose and then call "
-                f"registry.expose({target.__name__}(...))"
+                f"rtcrpc.expose and then call registry.expose({target.__name__}(...))"
             )
         else:
             self._add_object(target, options, prefix)
@@ -223,7 +223,7 @@ class Registry:
                     "expose(name=...), or an object a prefix"
                 )
             try:
-                method = make_method(name, function, options)
+                method = _make_here(name, function, options)
             except NameError:
                 # Under `from __future__ import annotations` a type may be defined further down.
                 self._table.pop(name, None)
@@ -279,8 +279,7 @@ def _mark(target: Any, options: Options) -> Any:
         what = f"the class {target.__name__}" if isinstance(target, type) else f"a {type(target).__name__}"
         raise ExposeError(
             f"expected a function or a method, got {what}; mark the methods of a class with @expose, and "
-            "offer an object of it with "
-            "registry.expose(obj)"
+            "offer an object of it with registry.expose(obj)"
         )
     refuse_streams(label(inner), inner)
     if options.name is not None:
@@ -293,6 +292,18 @@ def _mark(target: Any, options: Options) -> Any:
     elif is_method:
         raise ExposeError(f"{label(inner)}: expected a function written with def, got a {type(inner).__name__}")
     return target
+
+
+def _make_here(name: str, function: Callable[..., Any], options: Options) -> Method:
+    try:
+        return make_method(name, function, options)
+    except NameError:
+        # Under `from __future__ import annotations` the types of a function within a function are names
+        # that only the caller's frame knows.
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_globals.get("__name__") == __name__:
+            frame = frame.f_back
+        return make_method(name, function, options, None if frame is None else frame.f_locals)
 
 
 def _mark_of(value: Any) -> Options | None:

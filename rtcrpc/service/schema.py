@@ -210,10 +210,10 @@ def make_adapter(where: str, annotation: Any) -> TypeAdapter[Any]:
     except (PydanticUserError, SchemaError, TypeError) as error:
         if getattr(error, "code", None) in ("class-not-fully-defined", "undefined-annotation"):
             raise NameError(f"{where}: {error}") from error
+        reason = str(error).partition("\n")[0]
         raise ExposeError(
-            f"{where}: expected a type whose values can travel, got {inspect.formatannotation(annotation)}; "
-            "use plain types, "
-            "lists, maps, enums, dataclasses or pydantic models"
+            f"{where}: expected a type whose values can travel, got {inspect.formatannotation(annotation)}; use plain "
+            f"types, lists, maps, enums, dataclasses or pydantic models ({reason})"
         ) from error
     return adapter
 

@@ -13,6 +13,7 @@ import datetime
 import decimal
 import enum
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -46,15 +47,19 @@ _INNER = (
 )
 _SEQUENCES = frozenset({"list", "tuple", "set", "frozenset", "dict"})
 
-# Type of a schema -> the Python types that may come, and what to call them. Subclasses are told apart: `true`
-# is no number here.
-_ACCEPTED: Mapping[str, tuple[frozenset[type], str]] = {
-    "datetime": (frozenset({str, datetime.datetime}), "a date and time"),
-    "date": (frozenset({str, datetime.datetime, datetime.date}), "a date, as text YYYY-MM-DD"),
-    "time": (frozenset({str, datetime.time}), "a time of day, as text HH:MM:SS"),
-    "timedelta": (frozenset({str, datetime.timedelta}), "a duration, as text in ISO 8601 form"),
-    "uuid": (frozenset({str, uuid.UUID}), "a UUID, as text"),
-    "decimal": (frozenset({str, int, float, decimal.Decimal}), "a decimal number, as text or a number"),
+# Type of a schema -> the Python types that may come, the form of text among them, and what to call them all.
+# Types are taken exactly: `true` is no number here. Forms, because pydantic reads "1" as a point in time.
+_ACCEPTED: Mapping[str, tuple[frozenset[type], str, str]] = {
+    "datetime": (frozenset({str, datetime.datetime}), r"\d{4}-", "a date and time"),
+    "date": (frozenset({str, datetime.datetime, datetime.date}), r"\d{4}-", "a date, as text YYYY-MM-DD"),
+    "time": (frozenset({str, datetime.time}), r"\d\d:", "a time of day, as text HH:MM:SS"),
+    "timedelta": (frozenset({str, datetime.timedelta}), r"[-+]?P", "a duration, as text in ISO 8601 form"),
+    "uuid": (frozenset({str, uuid.UUID}), "", "a UUID, as text"),
+    "decimal": (
+        frozenset({str, int, float, decimal.Decimal}),
+        "",
+        "a decimal number, as text or a number",
+    ),
 }
 
 
@@ -92,7 +97,8 @@ def _strict(schema: Schema) -> Schema:
     elif kind == "lax-or-strict":
         return _either(schema["strict_schema"], None, schema)
     elif kind in _ACCEPTED:
-        return _guarded(schema, *_ACCEPTED[kind])
+        types, form, expected = _ACCEPTED[kind]
+        return _guarded(schema, types, expected, form=form)
     elif kind == "enum":
         return _guarded_enum(schema)
     elif kind == "literal":
@@ -148,7 +154,7 @@ def _guarded_literal(schema: Schema) -> Schema:
     # `Literal[Colour.RED]` is given by the value of the member, as the enum itself is.
     members = {member.value: member for member in expected if isinstance(member, enum.Enum)}
     shown = " or ".join(_shown(value) for value in expected)
-    return _guarded(schema, _types_of(expected), shown, members)
+    return _guarded(schema, _types_of(expected), shown, members=members)
 
 
 def _types_of(values: list[Any]) -> frozenset[type]:
@@ -162,11 +168,20 @@ def _shown(value: Any) -> str:
     return str(value) if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False)
 
 
-def _guarded(schema: Schema, types: frozenset[type], expected: str, members: Mapping[Any, Any] | None = None) -> Schema:
-    """`schema`, for values whose type is exactly one of `types`; those in `members` are replaced first."""
+def _guarded(
+    schema: Schema,
+    types: frozenset[type],
+    expected: str,
+    *,
+    form: str = "",
+    members: Mapping[Any, Any] | None = None,
+) -> Schema:
+    """`schema`, for values whose type is exactly one of `types`; text begins with `form`, those in `members` are replaced."""
     guard = cast(
         Schema,
-        core_schema.no_info_before_validator_function(_guard(types, expected, members or {}), cast(CoreSchema, schema)),
+        core_schema.no_info_before_validator_function(
+            _guard(types, expected, re.compile(form), members or {}), cast(CoreSchema, schema)
+        ),
     )
     if "ref" in schema:
         # References must lead to the outermost part.
@@ -174,10 +189,12 @@ def _guarded(schema: Schema, types: frozenset[type], expected: str, members: Map
     return guard
 
 
-def _guard(types: frozenset[type], expected: str, members: Mapping[Any, Any]) -> Callable[[Any], Any]:
+def _guard(
+    types: frozenset[type], expected: str, form: re.Pattern[str], members: Mapping[Any, Any]
+) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
-        if type(value) not in types:
+        if type(value) not in types or (type(value) is str and not form.match(value)):
             raise PydanticCustomError("wire_type", "Input should be {expected}", {"expected": expected})
-        return members.get(value, value)
+        return members.get(value, value) if members else value
 
     return check

@@ -147,9 +147,7 @@ class Watchdog:
         if now - since >= self._threshold:
             if self._saturated_since is None:
                 self._saturated_since = since
-                running = collections.Counter(
-                    c.method.name for c in self._calls if c.method.kind == "sync" and c.claimed
-                )
+                running = collections.Counter(c.method.name for c in self._calls if c.method.kind == "sync" and c.ran)
                 holders = ", ".join(f"{name} ({count})" for name, count in running.most_common(5))
                 logger.warning(
                     "%d calls have waited for a thread of the pool, the first for %.1f s; its threads are "

@@ -83,6 +83,11 @@ class SignalingEvents(Protocol):
     def signal_received(self, signal: Signal) -> None:
         """A verified signal for us."""
 
+    def signal_forged(self, sender: str, attempt: str, kind: str) -> None:
+        """A signal for us that `sender` did not sign as it stands, and that was dropped: somebody on its way,
+        most likely the bootstrap, changed it or made it up. `kind` is what it claimed to be.
+        """
+
     def signaling_state(self, state: SignalingState, reason: str) -> None:
         """The adapter's state changed; `reason` is a sentence for people, empty where there is nothing to
         say.

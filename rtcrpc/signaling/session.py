@@ -49,6 +49,7 @@ __all__ = [
     "MemberJoined",
     "MemberLeft",
     "SessionState",
+    "SignalForged",
     "SignalingEvent",
     "SignalingSession",
 ]
@@ -83,6 +84,15 @@ class MemberLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalForged:
+    """A signal came that `sender` did not sign as it stands: somebody changed or made it up on its way."""
+
+    sender: str
+    attempt: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class JoinRefused:
     """The bootstrap answered the join with an error; the session is offline."""
 
@@ -108,7 +118,7 @@ class _Waiting:
     text: str
 
 
-SignalingEvent: TypeAlias = Joined | MemberJoined | MemberLeft | Signal | JoinRefused | BootstrapBroke
+SignalingEvent: TypeAlias = Joined | MemberJoined | MemberLeft | Signal | SignalForged | JoinRefused | BootstrapBroke
 
 
 class SignalingSession:
@@ -347,6 +357,7 @@ class SignalingSession:
             self.dropped["flood"] += 1
         elif not verify_signal(message, self.room):
             self.dropped["forged"] += 1
+            self._events.append(SignalForged(message.sender, message.attempt, kind))
         else:
             self._seen.record(message, kind)
             self._events.append(Signal(message.sender, message.attempt, payload))

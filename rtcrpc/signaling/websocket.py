@@ -32,6 +32,7 @@ from rtcrpc.signaling.session import (
     MemberJoined,
     MemberLeft,
     SessionState,
+    SignalForged,
     SignalingSession,
 )
 
@@ -255,6 +256,8 @@ class WebSocketSignaling:
                     self._events.peer_left(peer_id)
                 case Signal():
                     self._events.signal_received(event)
+                case SignalForged(sender, attempt, kind):
+                    self._events.signal_forged(sender, attempt, kind)
                 case JoinRefused(code, message):
                     return Ending("refused", f"the bootstrap at {self._where} refused the join: {message} ({code})")
                 case BootstrapBroke(reason):

@@ -70,17 +70,13 @@ class End:
     events: EventRecorder
 
 
-def make_ends(
-    dialer: Transport, answerer: Transport, ice_servers: Sequence[IceServer] = ()
-) -> tuple[End, End]:
+def make_ends(dialer: Transport, answerer: Transport, ice_servers: Sequence[IceServer] = ()) -> tuple[End, End]:
     """Make a connection on each side; nothing is said yet."""
     ours, theirs = EventRecorder(), EventRecorder()
     return End(dialer.create(ours, ice_servers), ours), End(answerer.create(theirs, ice_servers), theirs)
 
 
-async def connect(
-    dialer: Transport, answerer: Transport, ice_servers: Sequence[IceServer] = ()
-) -> tuple[End, End]:
+async def connect(dialer: Transport, answerer: Transport, ice_servers: Sequence[IceServer] = ()) -> tuple[End, End]:
     """Make a connection on each side, carry offer and answer, and wait until both channels are open."""
     ours, theirs = make_ends(dialer, answerer, ice_servers)
     answer = await theirs.connection.accept_offer(await ours.connection.create_offer())

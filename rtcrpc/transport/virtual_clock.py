@@ -86,9 +86,7 @@ class VirtualClockLoop(asyncio.BaseEventLoop):
             lines.append(f"  {task.get_name()}: {getattr(task.get_coro(), '__qualname__', '?')} at {where}")
         return "\n".join(lines)
 
-    def run_in_executor(
-        self, executor: Any, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
-    ) -> asyncio.Future[_T]:
+    def run_in_executor(self, executor: Any, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts) -> asyncio.Future[_T]:
         """Call `func` now: another thread would make the order of events a matter of luck."""
         future: asyncio.Future[_T] = self.create_future()
         try:

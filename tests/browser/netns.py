@@ -45,7 +45,9 @@ class NetworkNamespace:
         if not sys.platform.startswith("linux"):
             raise NamespaceError(f"browser tests need Linux network namespaces; this is {sys.platform}")
         if os.geteuid() != 0:
-            raise NamespaceError("browser tests make a network namespace, which needs root: run them with sudo, or in a container")
+            raise NamespaceError(
+                "browser tests make a network namespace, which needs root: run them with sudo, or in a container"
+            )
         if shutil.which("ip") is None:
             raise NamespaceError("the `ip` command is missing: install iproute2")
         # An interface name has at most 15 characters. The process id keeps two runs on one machine apart.
@@ -82,13 +84,20 @@ class NetworkNamespace:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._remove()
 
     def _remove(self) -> None:
         # The outer end goes first: a veth pair goes as one, and a namespace that some process still holds would keep it.
         _ip("link", "delete", self._outer, check=False)
         _ip("netns", "delete", self.name, check=False)
+
+    @staticmethod
+    def all_names() -> list[str]:
+        """The names of all namespaces of this machine."""
+        return [line.split()[0] for line in _ip("netns", "list").splitlines() if line]
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """The argv that runs ``argv`` inside this namespace."""

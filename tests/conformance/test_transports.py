@@ -151,9 +151,7 @@ def test_the_last_200_messages_arrive_before_the_end(backend: Backend) -> None:
             ours.connection.send(number.to_bytes(2, "big") * 600)
         await ours.connection.close(drain=30)
         await theirs.events.closed.wait()
-        assert [message[:2] for message in theirs.events.messages] == [
-            n.to_bytes(2, "big") for n in range(200)
-        ]
+        assert [message[:2] for message in theirs.events.messages] == [n.to_bytes(2, "big") for n in range(200)]
         assert ours.events.end == (CLOSED_HERE, True)
         assert theirs.events.end == (CLOSED_THERE, True)
         assert theirs.events.calls[-1] == "connection_closed"

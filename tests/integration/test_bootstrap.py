@@ -71,6 +71,9 @@ class Recorder:
     def signal_received(self, signal: Signal) -> None:
         self._add("signal", signal)
 
+    def signal_forged(self, sender: str, attempt: str, kind: str) -> None:
+        self._add("forged", (sender, attempt, kind))
+
     def signaling_state(self, state: str, reason: str) -> None:
         self._add("state", (state, reason))
 

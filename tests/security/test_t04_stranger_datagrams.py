@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from aioice import stun
 
-from rtcrpc.transport.recorder import End, connect, make_ends
+from rtcrpc.transport.recorder import connect, make_ends
 from rtcrpc.transport.webrtc import WebRtcTransport, loopback_addresses
 from rtcrpc.transport.webrtc.sdp import parse_description
 
@@ -21,9 +21,7 @@ PER_KIND = 250
 def client_hello() -> bytes:
     """A DTLS 1.2 ClientHello that offers one cipher suite (RFC 6347 section 4.2)."""
     body = b"\xfe\xfd" + os.urandom(32) + b"\x00" + b"\x00" + b"\x00\x02\xc0\x2b" + b"\x01\x00"
-    handshake = (
-        b"\x01" + len(body).to_bytes(3, "big") + bytes(2) + bytes(3) + len(body).to_bytes(3, "big") + body
-    )
+    handshake = b"\x01" + len(body).to_bytes(3, "big") + bytes(2) + bytes(3) + len(body).to_bytes(3, "big") + body
     return b"\x16\xfe\xfd" + bytes(8) + struct.pack("!H", len(handshake)) + handshake
 
 
@@ -84,11 +82,6 @@ def transport() -> WebRtcTransport:
     return WebRtcTransport(host_addresses=loopback_addresses)
 
 
-async def finish(ours: End, theirs: End) -> None:
-    await ours.connection.close(drain=5)
-    await theirs.connection.close(drain=5)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_during_set_up(kind: str, stranger: Stranger, report: Callable[[str, str], None]) -> None:
     rounds = 10
@@ -98,25 +91,25 @@ def test_during_set_up(kind: str, stranger: Stranger, report: Callable[[str, str
         nonlocal slowest
         began = time.perf_counter()
         ours, theirs = make_ends(transport(), transport())
-        offer = await ours.connection.create_offer()
-        stranger.targets.clear()
-        stranger.aim(offer)
-        answer = await theirs.connection.accept_offer(offer)
-        stranger.aim(answer)
-        await ours.connection.accept_answer(answer)
-        opened = asyncio.gather(ours.events.opened.wait(), theirs.events.opened.wait())
-        while not opened.done():
-            # Between every two turns of the loop, so at each step of ICE, DTLS and SCTP.
-            stranger.throw(KINDS[kind]())
-            if theirs.events.end or ours.events.end:
-                opened.cancel()
-                return False
-            await asyncio.sleep(0)
-        slowest = max(slowest, time.perf_counter() - began)
-        ours.connection.send("through")
-        survived = await theirs.events.received(1) == ["through"]
-        await finish(ours, theirs)
-        return survived
+        try:
+            offer = await ours.connection.create_offer()
+            stranger.targets.clear()
+            stranger.aim(offer)
+            answer = await theirs.connection.accept_offer(offer)
+            stranger.aim(answer)
+            await ours.connection.accept_answer(answer)
+            while not (ours.events.opened.is_set() and theirs.events.opened.is_set()):
+                # Between every two turns of the loop, so at each step of ICE, DTLS and SCTP.
+                stranger.throw(KINDS[kind]())
+                if theirs.events.end or ours.events.end:
+                    return False
+                await asyncio.sleep(0)
+            slowest = max(slowest, time.perf_counter() - began)
+            ours.connection.send("through")
+            return await theirs.events.received(1) == ["through"]
+        finally:
+            await ours.connection.close(drain=None)
+            await theirs.connection.close(drain=None)
 
     async def main() -> int:
         ended = 0
@@ -146,30 +139,31 @@ def test_when_open(kind: str, stranger: Stranger, report: Callable[[str, str], N
         ended = 0
         async with asyncio.timeout(20):
             ours, theirs = make_ends(transport(), transport())
-            offer = await ours.connection.create_offer()
-            answer = await theirs.connection.accept_offer(offer)
-            await ours.connection.accept_answer(answer)
-            await asyncio.gather(ours.events.opened.wait(), theirs.events.opened.wait())
-            stranger.aim(offer)
-            stranger.aim(answer)
-            for number in range(PER_KIND):
-                stranger.throw(KINDS[kind]())
-                began = time.perf_counter()
-                ours.connection.send(f"{number}")
-                await theirs.events.received(number + 1)
-                slowest = max(slowest, time.perf_counter() - began)
-            theirs.connection.send("and back")
-            await ours.events.received(1)
-            ended += (ours.events.end is not None) + (theirs.events.end is not None)
-            assert theirs.events.messages == [f"{n}" for n in range(PER_KIND)]
-            await finish(ours, theirs)
+            try:
+                offer = await ours.connection.create_offer()
+                answer = await theirs.connection.accept_offer(offer)
+                await ours.connection.accept_answer(answer)
+                await asyncio.gather(ours.events.opened.wait(), theirs.events.opened.wait())
+                stranger.aim(offer)
+                stranger.aim(answer)
+                for number in range(PER_KIND):
+                    stranger.throw(KINDS[kind]())
+                    began = time.perf_counter()
+                    ours.connection.send(f"{number}")
+                    await theirs.events.received(number + 1)
+                    slowest = max(slowest, time.perf_counter() - began)
+                theirs.connection.send("and back")
+                await ours.events.received(1)
+                assert theirs.events.messages == [f"{n}" for n in range(PER_KIND)]
+            finally:
+                ended += (ours.events.end is not None) + (theirs.events.end is not None)
+                await ours.connection.close(drain=None)
+                await theirs.connection.close(drain=None)
         return ended
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         ended = runner.run(main())
-    report(
-        "T4", f"{stranger.sent:>6} {kind} when open: {ended} ended, slowest message {slowest * 1000:.1f} ms"
-    )
+    report("T4", f"{stranger.sent:>6} {kind} when open: {ended} ended, slowest message {slowest * 1000:.1f} ms")
     assert ended == 0
 
 
@@ -194,7 +188,8 @@ def test_strangers_get_no_answer(stranger: Stranger, report: Callable[[str, str]
                         answers += 1
                 except BlockingIOError:
                     pass
-            await finish(ours, theirs)
+            await ours.connection.close(drain=None)
+            await theirs.connection.close(drain=None)
             await fresh.connection.close(drain=None)
             await unused.connection.close(drain=None)
             return answers

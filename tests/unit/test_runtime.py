@@ -292,7 +292,6 @@ def test_close_from_the_network_thread() -> None:
         runtime.close()
         closed.set()
 
-
     runtime.call_soon(lambda: tasks.append(asyncio.get_running_loop().create_task(close())))
     tasks: list[asyncio.Task[None]] = []
     assert closed.wait(BOUND)

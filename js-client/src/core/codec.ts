@@ -24,6 +24,8 @@ import { readJson, writeJson } from "./json.js";
 import { Reader, Writer } from "./msgpack.js";
 import { asEncodeError, isDeeper, isWellFormed, within } from "./values.js";
 
+const MOST_ENVELOPES = 4096; // in one message; a frame of the default size can't hold more
+
 /** One encoding. `encode` throws `EncodeError`, `decode` throws `DecodeError`, and after either the codec is as good as new. */
 export interface Codec<Data extends Uint8Array | string> {
   /** The contents of one envelope. */
@@ -56,6 +58,7 @@ export class MessagePackCodec implements Codec<Uint8Array> {
     const envelopes: Message[] = [];
     do {
       envelopes.push(readEnvelope(reader));
+      if (envelopes.length > MOST_ENVELOPES) throw invalid(`expected at most ${MOST_ENVELOPES} envelopes in a message, got more`);
     } while (!reader.isAtEnd);
     return envelopes;
   }

@@ -89,10 +89,12 @@ export interface FrameLimits {
 /** A message whose parts are still coming. One buffer that doubles: an object per part would cost more than the part when parts are tiny. */
 class Transfer {
   size = 0;
-  deadline = 0;
   #bytes = new Uint8Array(0);
 
-  constructor(readonly isText: boolean) {}
+  constructor(
+    readonly isText: boolean,
+    public deadline: number,
+  ) {}
 
   append(part: Uint8Array, most: number): void {
     const size = this.size + part.length;
@@ -112,16 +114,16 @@ class Transfer {
 
 /** Joins what comes. Throws `ProtocolError` (or `DecodeError`) once the sender has broken a rule; the session ends then. */
 export class FrameReader {
-  /** Bytes of a joined message, at most. */
+  /** Bytes of a frame, and of a joined message, at most. */
+  maxFrame: number;
   maxMessage: number;
-  readonly #maxFrame: number;
   readonly #maxTransfers: number;
   readonly #transferSeconds: number;
   readonly #transfers = new Map<number, Transfer>();
   #highestId = 0;
 
   constructor({ maxFrame, maxMessage, maxTransfers, transferSeconds }: FrameLimits = {}) {
-    this.#maxFrame = maxFrame ?? MAX_FRAME;
+    this.maxFrame = maxFrame ?? MAX_FRAME;
     this.maxMessage = maxMessage ?? MAX_MESSAGE;
     this.#maxTransfers = maxTransfers ?? MAX_TRANSFERS;
     this.#transferSeconds = transferSeconds ?? TRANSFER_SECONDS;
@@ -138,7 +140,7 @@ export class FrameReader {
   feed(frame: Uint8Array | string, now: number): Uint8Array | string | null {
     if (typeof frame === "string") {
       // No text has fewer bytes than characters, nor more than three times as many.
-      if (frame.length * 3 > this.#maxFrame) this.#checkSize(utf8Length(frame));
+      if (frame.length * 3 > this.maxFrame) this.#checkSize(utf8Length(frame));
       return frame;
     }
     this.#checkSize(frame.length);
@@ -176,7 +178,7 @@ export class FrameReader {
         throw new ProtocolError(`expected at most ${this.#maxTransfers} transfers at a time`, codes.RESOURCE_EXHAUSTED);
       }
       this.#highestId = id;
-      transfer = new Transfer(isText);
+      transfer = new Transfer(isText, now + this.#transferSeconds);
       this.#transfers.set(id, transfer);
     } else if (transfer.isText !== isText) {
       throw new ProtocolError(`expected the parts of transfer ${id} to be of one kind`);
@@ -184,14 +186,17 @@ export class FrameReader {
     if (transfer.size + body.length > this.maxMessage) {
       throw new ProtocolError(`expected a message of at most ${this.maxMessage} bytes`, codes.TOO_LARGE);
     }
-    transfer.append(body, this.maxMessage);
-    transfer.deadline = now + this.#transferSeconds;
+    if (body.length > 0) {
+      // A part without bytes brings the message no nearer to its end: it buys no time.
+      transfer.append(body, this.maxMessage);
+      transfer.deadline = now + this.#transferSeconds;
+    }
     return transfer;
   }
 
   #checkSize(size: number): void {
-    if (size > this.#maxFrame) {
-      throw new ProtocolError(`expected a frame of at most ${this.#maxFrame} bytes, got ${size}`, codes.TOO_LARGE);
+    if (size > this.maxFrame) {
+      throw new ProtocolError(`expected a frame of at most ${this.maxFrame} bytes, got ${size}`, codes.TOO_LARGE);
     }
   }
 }

@@ -12,6 +12,7 @@ import { isPeerId } from "./identity.js";
 
 const MEMBERS = ["room", "pin", "name", "bootstrap", "token"] as const;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+const MAX_LINK = 16384;
 const AGAIN = "copy the link again, whole";
 
 type Member = (typeof MEMBERS)[number];
@@ -56,7 +57,7 @@ export class Invite implements Required<InviteParts> {
       const url = parseUrl(bootstrap, ["ws:", "wss:"], "bootstrap");
       if (url.search !== "" || url.hash !== "") throw new InviteError("bootstrap: expected a URL without ? and #");
     }
-    this.bootstrap = bootstrap;
+    this.bootstrap = bootstrap === null ? null : bootstrap.replace(/\/+$/, "");
     this.room = room;
     this.pin = pin;
     this.name = name;
@@ -66,7 +67,7 @@ export class Invite implements Required<InviteParts> {
   /** The URL of the room: `ws(s)://host[:port][/path]/room/<room>`. */
   get url(): string {
     if (this.bootstrap === null) throw new InviteError("the invite names no bootstrap: pass the whole link, not only its fragment");
-    return `${this.bootstrap.replace(/\/+$/, "")}/room/${encode(this.room)}`;
+    return `${this.bootstrap}/room/${encode(this.room)}`;
   }
 
   /** The invite as a fragment, `#` included. */
@@ -85,14 +86,14 @@ export class Invite implements Required<InviteParts> {
     return url.href + this.toFragment();
   }
 
-  /** Reads a fragment, with or without `#`; `bootstrap` is what it means when it names none. */
-  static fromFragment(fragment: string, bootstrap: string | null = null): Invite {
-    return make(readMembers(fragment), bootstrap);
+  /** What a page reads from `location.hash`, with its `#` or without. */
+  static fromFragment(fragment: string): Invite {
+    return make(readMembers(fragment), null);
   }
 
   /** Reads a link to a page (http, https) or the URL of a room (ws, wss). */
   static parse(link: string): Invite {
-    const text = link.trim();
+    const text = link.trim(); // what was copied by hand brings a space or a line end along
     const url = parseUrl(text, ["http:", "https:", "ws:", "wss:"], "link");
     const hash = text.indexOf("#");
     const fragment = hash < 0 ? "" : text.slice(hash + 1);
@@ -103,7 +104,7 @@ export class Invite implements Required<InviteParts> {
       return make(readMembers(fragment), `${scheme}://${url.host}${directory}`);
     }
     const match = /^(.*)\/room\/([^/]+)$/.exec(url.pathname);
-    if (match === null) {
+    if (match === null || url.search !== "") {
       throw new InviteError(`expected the URL of a room, ${url.protocol}//${url.host}/room/NAME; got ${JSON.stringify(text.slice(0, 200))}`);
     }
     const room = decode(match[2]!, "room");
@@ -111,7 +112,13 @@ export class Invite implements Required<InviteParts> {
     const other = members.get("room") ?? room;
     if (other !== room) throw new InviteError(`room: the URL says ${JSON.stringify(room)}, its fragment ${JSON.stringify(other)}`);
     members.set("room", room);
-    return make(members, `${url.protocol}//${url.host}${match[1]!}`);
+    const base = `${url.protocol}//${url.host}${match[1]!}`;
+    const invite = make(members, base);
+    // A fragment that names another room or bootstrap than the URL itself is a mistake, or a trick on whoever reads the URL.
+    if (invite.bootstrap !== new Invite({ bootstrap: base, room }).bootstrap) {
+      throw new InviteError(`bootstrap: the URL says ${base}, its fragment ${JSON.stringify(members.get("bootstrap"))}`);
+    }
+    return invite;
   }
 }
 
@@ -126,12 +133,11 @@ function make(members: ReadonlyMap<Member, string>, bootstrap: string | null): I
 function readMembers(fragment: string): Map<Member, string> {
   const members = new Map<Member, string>();
   for (const pair of fragment.replace(/^#/, "").split("&")) {
-    const equals = pair.indexOf("=");
-    if (equals < 1) throw new InviteError(`expected a fragment such as #room=lab&pin=…; ${AGAIN}`);
-    const member = MEMBERS.find((known) => known === pair.slice(0, equals));
+    const [name, ...value] = pair.split("=");
+    const member = MEMBERS.find((known) => known === name);
     if (member === undefined) continue;
     if (members.has(member)) throw new InviteError(`${member}: expected once in the link, got it twice`);
-    members.set(member, decode(pair.slice(equals + 1), member));
+    members.set(member, decode(value.join("="), member));
   }
   return members;
 }
@@ -154,6 +160,7 @@ function decode(text: string, member: Member): string {
 }
 
 function parseUrl(text: string, schemes: readonly string[], what: string): URL {
+  if (text.length > MAX_LINK) throw new InviteError(`${what}: expected at most ${MAX_LINK} characters, got ${text.length}`);
   let url: URL | null = null;
   try {
     url = new URL(text);
@@ -161,7 +168,7 @@ function parseUrl(text: string, schemes: readonly string[], what: string): URL {
     // Said below, with what was expected.
   }
   // URL() forgives a missing host by taking the next word for it, and removes line ends from anywhere.
-  if (url === null || !schemes.includes(url.protocol) || !/^[a-z]+:\/\/[^/\\?#]/i.test(text) || CONTROL.test(text)) {
+  if (url === null || !schemes.includes(url.protocol) || !/^[a-z]+:\/\/[^/\\?#]/i.test(text) || CONTROL.test(text) || text.includes(" ")) {
     const expected = schemes.map((scheme) => `${scheme}//`).join(" or ");
     throw new InviteError(`${what}: expected a URL that begins with ${expected}, got ${JSON.stringify(text.slice(0, 200))}`);
   }

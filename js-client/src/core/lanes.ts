@@ -72,7 +72,9 @@ export class Lanes {
   /** Takes back a message of which nothing has gone out; false where something has. */
   withdraw(message: Outgoing): boolean {
     if (message.isStarted) return false;
-    if (this.#calls.delete(message) || this.#bulk.delete(message)) this.#queuedBytes -= message.size;
+    const turn = this.#active.indexOf(message);
+    if (turn >= 0) this.#active.splice(turn, 1);
+    if (turn >= 0 || this.#calls.delete(message) || this.#bulk.delete(message)) this.#queuedBytes -= message.size;
     return true;
   }
 
@@ -153,14 +155,8 @@ export class Lanes {
     }
     const message = this.#active.shift();
     if (message === undefined) return null;
-    if (message.parts === null) {
-      // Numbered when the first part leaves: ids must rise in the order in which the other side sees them.
-      const isText = typeof message.data === "string";
-      const bytes = typeof message.data === "string" ? utf8.encode(message.data) : message.data;
-      message.parts = encodeParts(this.#nextTransferId++, bytes, isText, this.maxFrame);
-      message.isStarted = true;
-    }
-    const part = message.parts.next().value as Uint8Array;
+    message.parts ??= this.#start(message);
+    const part = message.parts.next().value!;
     if (part[0] === FrameType.PART || part[0] === FrameType.TEXT_PART) {
       this.#active.push(message);
     } else {
@@ -172,6 +168,14 @@ export class Lanes {
       }
     }
     return part;
+  }
+
+  /** Numbered when the first part leaves: ids must rise in the order in which the other side sees them. */
+  #start(message: Outgoing): Iterator<Uint8Array, void> {
+    const { data } = message;
+    const isText = typeof data === "string";
+    message.isStarted = true;
+    return encodeParts(this.#nextTransferId++, isText ? utf8.encode(data) : data, isText, this.maxFrame);
   }
 }
 

@@ -273,11 +273,14 @@ export class Writer {
 
 /** Reads values one behind the other. Its methods throw `DecodeError` for whatever is not one. Bytes are copied out of the input. */
 export class Reader {
-  #at = 0;
+  readonly bytes: Uint8Array;
   readonly #view: DataView;
+  #at = 0;
 
-  constructor(readonly bytes: Uint8Array) {
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  constructor({ buffer, byteOffset, byteLength }: Uint8Array) {
+    // Of the plain class, whatever came: `slice` copies there, but not in Node's Buffer.
+    this.bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    this.#view = new DataView(buffer, byteOffset, byteLength);
   }
 
   /** Whether all is read. */

@@ -106,8 +106,7 @@ export class Dispatcher {
     const args = bindArguments(method, received.params, issues);
     if (issues.length > 0) {
       const first = issues[0];
-      const where = first?.path ? `${first.path}: ` : "";
-      const message = `invalid params: ${where}expected ${first?.expected}, got ${first?.got}`;
+      const message = `${method.name}: ${placeOf(first?.path ?? [])}expected ${first?.expected}, got ${first?.got}`;
       this.#refuse(from, id, codes.INVALID_PARAMS, message, issues);
       return;
     }
@@ -171,4 +170,11 @@ export class Dispatcher {
     }
     from.respondError(id, code, message, issues === undefined ? { ran: false } : { ran: false, issues });
   }
+}
+
+/** A path as one would write it: `boxes[2].width: `. */
+function placeOf(path: Issue["path"]): string {
+  const steps = typeof path === "string" ? [path] : path;
+  const text = steps.map((step, index) => (typeof step === "number" ? `[${step}]` : index === 0 ? step : `.${step}`)).join("");
+  return text === "" ? "" : `${text}: `;
 }

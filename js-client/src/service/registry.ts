@@ -124,7 +124,7 @@ export function bindArguments(method: Method, params: unknown, issues: Issue[]):
   if (contextAt !== null) {
     // One argument too many would stand where the function expects its context.
     if (args.length > contextAt) {
-      issues.push({ path: "", expected: `at most ${contextAt} arguments`, got: String(args.length) });
+      issues.push({ path: [], expected: `at most ${contextAt} arguments`, got: String(args.length) });
     }
     return [...args, ...new Array<undefined>(Math.max(contextAt - args.length, 0))];
   }
@@ -133,7 +133,7 @@ export function bindArguments(method: Method, params: unknown, issues: Issue[]):
 
 function bindPositions(schema: ParamsSchema, args: readonly unknown[], issues: Issue[]): unknown[] {
   if (args.length > schema.names.length) {
-    issues.push({ path: "", expected: `at most ${schema.names.length} arguments`, got: String(args.length) });
+    issues.push({ path: [], expected: `at most ${schema.names.length} arguments`, got: String(args.length) });
   }
   return schema.names.map((name, index) => bindOne(schema, name, index < args.length, args[index], issues));
 }
@@ -142,7 +142,7 @@ function bindNamed(schema: ParamsSchema, given: object, issues: Issue[]): unknow
   const known = new Set(schema.names);
   for (const name of Object.keys(given)) {
     if (!known.has(name)) {
-      issues.push({ path: name.slice(0, 80), expected: `one of ${schema.names.join(", ") || "no arguments"}`, got: "an unknown name" });
+      issues.push({ path: [name.slice(0, 80)], expected: `one of ${schema.names.join(", ") || "no arguments"}`, got: "an unknown name" });
     }
   }
   return schema.names.map((name) =>
@@ -153,11 +153,11 @@ function bindNamed(schema: ParamsSchema, given: object, issues: Issue[]): unknow
 function bindOne(schema: ParamsSchema, name: string, present: boolean, value: unknown, issues: Issue[]): unknown {
   if (!present) {
     if (schema.required.has(name)) {
-      issues.push({ path: name, expected: "a value", got: "nothing" });
+      issues.push({ path: [name], expected: "a value", got: "nothing" });
     }
     return undefined;
   }
-  checkValue(schema.schemas.get(name) ?? {}, value, name, issues);
+  checkValue(schema.schemas.get(name) ?? {}, value, [name], issues);
   return value;
 }
 

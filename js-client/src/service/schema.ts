@@ -12,7 +12,10 @@ const TYPES = ["null", "boolean", "integer", "number", "string", "array", "objec
 const ANNOTATIONS = ["$schema", "title", "description", "default", "examples", "format", "deprecated", "readOnly", "writeOnly"];
 const MAX_ISSUES = 16; // a wrong argument of a thousand wrong items is told by its first few
 
-type Check = (argument: unknown, value: unknown, path: string, issues: Issue[], schema: JsonSchema) => void;
+/** Where in the arguments a value stands: names and indexes, from the name of the parameter on. */
+export type Place = readonly (string | number)[];
+
+type Check = (argument: unknown, value: unknown, path: Place, issues: Issue[], schema: JsonSchema) => void;
 
 // One entry a keyword: what its argument must be, and what it checks.
 const KEYWORDS = new Map<string, { readonly takes: (argument: unknown) => boolean; readonly check: Check }>([
@@ -64,7 +67,7 @@ const KEYWORDS = new Map<string, { readonly takes: (argument: unknown) => boolea
       takes: isSchema,
       check: (argument, value, path, issues) => {
         if (Array.isArray(value)) {
-          value.forEach((item, index) => checkValue(argument as JsonSchema, item, `${path}[${index}]`, issues));
+          value.forEach((item, index) => checkValue(argument as JsonSchema, item, [...path, index], issues));
         }
       },
     },
@@ -77,7 +80,7 @@ const KEYWORDS = new Map<string, { readonly takes: (argument: unknown) => boolea
         if (isObject(value)) {
           for (const [name, schema] of Object.entries(argument as Record<string, JsonSchema>)) {
             if (Object.hasOwn(value, name)) {
-              checkValue(schema, value[name], join(path, name), issues);
+              checkValue(schema, value[name], [...path, name], issues);
             }
           }
         }
@@ -92,7 +95,7 @@ const KEYWORDS = new Map<string, { readonly takes: (argument: unknown) => boolea
         if (isObject(value)) {
           for (const name of argument as string[]) {
             if (!Object.hasOwn(value, name)) {
-              refuse(issues, join(path, name), "a value", undefined);
+              refuse(issues, [...path, name], "a value", undefined);
             }
           }
         }
@@ -108,9 +111,9 @@ const KEYWORDS = new Map<string, { readonly takes: (argument: unknown) => boolea
           const known = (schema["properties"] ?? {}) as object;
           for (const name of Object.keys(value).filter((key) => !Object.hasOwn(known, key))) {
             if (argument === false) {
-              refuse(issues, join(path, name), "no such member", value[name]);
+              refuse(issues, [...path, name], "no such member", value[name]);
             } else {
-              checkValue(argument as JsonSchema, value[name], join(path, name), issues);
+              checkValue(argument as JsonSchema, value[name], [...path, name], issues);
             }
           }
         }
@@ -145,7 +148,7 @@ export function requireSchema(schema: unknown, where: string): asserts schema is
 }
 
 /** What is wrong with `value`; nothing is pushed when it fits. */
-export function checkValue(schema: JsonSchema, value: unknown, path: string, issues: Issue[]): void {
+export function checkValue(schema: JsonSchema, value: unknown, path: Place, issues: Issue[]): void {
   for (const [keyword, argument] of Object.entries(schema)) {
     if (issues.length >= MAX_ISSUES) {
       return;
@@ -220,11 +223,7 @@ function size(of: (value: unknown) => number | null, least: boolean, unit: strin
   };
 }
 
-function join(path: string, name: string): string {
-  return path === "" ? name : `${path}.${name}`;
-}
-
-function refuse(issues: Issue[], path: string, expected: string, got: unknown): void {
+function refuse(issues: Issue[], path: Place, expected: string, got: unknown): void {
   issues.push({ path, expected, got: shown(got) });
 }
 

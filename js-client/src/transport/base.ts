@@ -61,7 +61,8 @@ export interface Connection {
   /** Hands a frame to the channel. `ConnectionLost` when the channel is not open. */
   send(data: Uint8Array | string): void;
   /**
-   * Closes the channel and then the connection. What was sent before gets `drain` seconds to leave; null: at once.
+   * Closes the channel and then the connection. What was sent before gets `drain` seconds to leave; with 0 the channel is closed properly but
+   * nothing is waited for, with null the connection ends as it stands.
    * Resolves when all of it is gone. May be called again.
    */
   close(drain: number | null): Promise<void>;

@@ -58,6 +58,16 @@ export function fingerprintOf(sdp: string): Uint8Array {
   return singleFingerprint(splitLines(sdp));
 }
 
+/** A description without its candidates. */
+export function withoutCandidates(sdp: string): string {
+  return sdp.replace(/^a=candidate:.*\r?\n/gm, "");
+}
+
+/** Whether libdatachannel wrote a description: its sessions belong to the user `rtc`. */
+export function isOfLibdatachannel(sdp: string): boolean {
+  return /^o=rtc /m.test(sdp);
+}
+
 /** A candidate line as it travels: without `a=` in front, which one stack adds and others refuse. */
 export function bareCandidate(line: string): string {
   return line.startsWith("a=") ? line.slice(2) : line;

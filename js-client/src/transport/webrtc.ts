@@ -6,7 +6,7 @@
 import { ConnectionLost, ProtocolError, Unavailable } from "../errors.js";
 import { CHANNEL_BUFFER, MAX_CANDIDATES } from "../limits.js";
 import type { Candidate, Connection, ConnectionEvents, IceServer, Path, Transport } from "./base.js";
-import { bareCandidate, checkDescription, fingerprintOf, isUsefulCandidate } from "./sdp.js";
+import { bareCandidate, checkDescription, fingerprintOf, isOfLibdatachannel, isUsefulCandidate, withoutCandidates } from "./sdp.js";
 
 /** The class that makes connections: a browser's own, or that of a Node package. */
 export type PeerConnectionClass = new (configuration: RTCConfiguration) => RTCPeerConnection;
@@ -15,6 +15,9 @@ const CHANNEL_LABEL = "rtcrpc";
 const CHANNEL_OPTIONS: RTCDataChannelInit = { negotiated: true, id: 0, ordered: true, protocol: "rtcrpc.1" };
 // RFC 8841 section 6.1: what a description without `max-message-size` means.
 const DEFAULT_MESSAGE_SIZE = 65536;
+// Milliseconds. How long the other side may take to read what is left and close the channel; how long our own close may take.
+const LINGER = 1000;
+const CLOSE_PATIENCE = 1000;
 
 /** Makes connections with the class handed in, by default the browser's. `Unavailable` where there is none. */
 export class WebRtcTransport implements Transport {
@@ -51,10 +54,12 @@ class WebRtcConnection implements Connection {
   #earlyCandidates: Candidate[] | null = [];
   #remoteCandidates = 0;
   #localCandidates = 0;
+  /** Our own candidates until they may be told; null from then on. */
+  #held: (Candidate | null)[] | null = [];
   #opened = false;
   #told = false;
   #closing: Promise<void> | null = null;
-  #channelClosed: () => void = () => undefined;
+  readonly #channelWaits = new Set<() => void>();
 
   constructor(pc: RTCPeerConnection, events: ConnectionEvents) {
     this.#pc = pc;
@@ -70,7 +75,7 @@ class WebRtcConnection implements Connection {
     channel.onmessage = (event: MessageEvent<unknown>) => this.#received(event.data);
     channel.onbufferedamountlow = () => this.#events.bufferedAmountLow();
     channel.onclose = () => {
-      this.#channelClosed();
+      this.#channelWaits.forEach((done) => done());
       this.#lost("the other side closed the channel", true);
     };
     this.#channel = channel;
@@ -91,7 +96,14 @@ class WebRtcConnection implements Connection {
   async createOffer(): Promise<string> {
     return this.#stack("making an offer", async () => {
       await this.#pc.setLocalDescription(await this.#pc.createOffer());
-      return this.#localDescription();
+      const sdp = this.#localDescription();
+      if (isOfLibdatachannel(sdp)) {
+        // It starts ICE with an answer before it has kept the fingerprint in it. If the other side could reach us by then, DTLS may be checking
+        // the certificate against nothing, and fails. So the other side learns where we are after that.
+        return withoutCandidates(sdp);
+      }
+      this.#release();
+      return sdp;
     });
   }
 
@@ -99,12 +111,14 @@ class WebRtcConnection implements Connection {
     await this.#applyRemote("offer", sdp);
     return this.#stack("answering the offer", async () => {
       await this.#pc.setLocalDescription(await this.#pc.createAnswer());
+      this.#release();
       return this.#localDescription();
     });
   }
 
   async acceptAnswer(sdp: string): Promise<void> {
     await this.#applyRemote("answer", sdp);
+    this.#release();
   }
 
   async addCandidate(candidate: Candidate): Promise<void> {
@@ -140,19 +154,47 @@ class WebRtcConnection implements Connection {
 
   async #close(drain: number | null): Promise<void> {
     const channel = this.#channel;
-    if (drain !== null && channel.readyState !== "closed" && !this.#told) {
-      // Closing a channel lets out what it holds; closing the connection at once would throw it away.
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, drain * 1000);
-        this.#channelClosed = () => {
-          clearTimeout(timer);
-          resolve();
-        };
+    const isOpen = (): boolean => channel.readyState === "open" && !this.#told;
+    if (drain !== null && isOpen()) {
+      const end = performance.now() + drain * 1000;
+      const left = (): number => Math.max(end - performance.now(), 0);
+      await this.#drained(left());
+      // What left our buffer may still wait inside the stack, and libdatachannel drops it when the channel is closed. The other side
+      // closes the channel when it has read our bye, and by then it has everything.
+      await this.#channelEnd(Math.min(left(), LINGER));
+      if (isOpen()) {
         channel.close();
-      });
+        await this.#channelEnd(CLOSE_PATIENCE);
+      }
     }
     this.#pc.close();
     this.#tell("closed by this side", true);
+  }
+
+  /** Resolves when the channel's buffer is empty, or the channel is gone, or the time has passed. */
+  #drained(milliseconds: number): Promise<void> {
+    const channel = this.#channel;
+    if (channel.bufferedAmount === 0 || milliseconds === 0) {
+      return Promise.resolve();
+    }
+    channel.bufferedAmountLowThreshold = 0;
+    return Promise.race([
+      new Promise<void>((resolve) => (channel.onbufferedamountlow = () => resolve())),
+      this.#channelEnd(milliseconds),
+    ]);
+  }
+
+  /** Resolves when the channel is closed, or the time has passed. */
+  #channelEnd(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#channelWaits.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, milliseconds);
+      this.#channelWaits.add(done);
+    });
   }
 
   async #applyRemote(type: "offer" | "answer", sdp: string): Promise<void> {
@@ -199,9 +241,25 @@ class WebRtcConnection implements Connection {
 
   #gathered(candidate: RTCIceCandidate | null): void {
     if (candidate === null || candidate.candidate === "") {
-      this.#events.localCandidate(null);
+      this.#tellCandidate(null);
     } else if (isUsefulCandidate(candidate.candidate) && ++this.#localCandidates <= MAX_CANDIDATES) {
-      this.#events.localCandidate({ candidate: bareCandidate(candidate.candidate), mid: candidate.sdpMid ?? "0" });
+      this.#tellCandidate({ candidate: bareCandidate(candidate.candidate), mid: candidate.sdpMid ?? "0" });
+    }
+  }
+
+  #tellCandidate(candidate: Candidate | null): void {
+    if (this.#held !== null) {
+      this.#held.push(candidate);
+    } else {
+      this.#events.localCandidate(candidate);
+    }
+  }
+
+  #release(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const candidate of held) {
+      this.#events.localCandidate(candidate);
     }
   }
 

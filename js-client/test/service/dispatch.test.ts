@@ -73,8 +73,8 @@ test("the function does not run on arguments that don't fit", () => {
   const id = request(to, "f", ["x"]);
   assert.deepEqual(to.errors.get(id), {
     code: codes.INVALID_PARAMS,
-    message: 'invalid params: a: expected integer, got "x"',
-    data: { ran: false, issues: [{ path: "a", expected: "integer", got: '"x"' }] },
+    message: 'f: a: expected integer, got "x"',
+    data: { ran: false, issues: [{ path: ["a"], expected: "integer", got: '"x"' }] },
   });
   assert.equal(runs, 0);
 });

@@ -61,14 +61,14 @@ test("with a schema it gets them by position, whichever way they were sent", () 
 
 test("what does not fit is told with its path, what was expected and what came", () => {
   const cases: [unknown, Issue[]][] = [
-    [[], [{ path: "a", expected: "a value", got: "nothing" }]],
-    [["1"], [{ path: "a", expected: "integer", got: '"1"' }]],
-    [[1.5], [{ path: "a", expected: "integer", got: "1.5" }]],
-    [[true], [{ path: "a", expected: "integer", got: "true" }]],
-    [[1, "x", 2], [{ path: "", expected: "at most 2 arguments", got: "3" }]],
-    [{ a: 1, c: 2 }, [{ path: "c", expected: "one of a, b", got: "an unknown name" }]],
-    [{ b: "x" }, [{ path: "a", expected: "a value", got: "nothing" }]],
-    [JSON.parse('{"a":1,"__proto__":2}'), [{ path: "__proto__", expected: "one of a, b", got: "an unknown name" }]],
+    [[], [{ path: ["a"], expected: "a value", got: "nothing" }]],
+    [["1"], [{ path: ["a"], expected: "integer", got: '"1"' }]],
+    [[1.5], [{ path: ["a"], expected: "integer", got: "1.5" }]],
+    [[true], [{ path: ["a"], expected: "integer", got: "true" }]],
+    [[1, "x", 2], [{ path: [], expected: "at most 2 arguments", got: "3" }]],
+    [{ a: 1, c: 2 }, [{ path: ["c"], expected: "one of a, b", got: "an unknown name" }]],
+    [{ b: "x" }, [{ path: ["a"], expected: "a value", got: "nothing" }]],
+    [JSON.parse('{"a":1,"__proto__":2}'), [{ path: ["__proto__"], expected: "one of a, b", got: "an unknown name" }]],
   ];
   for (const [params, issues] of cases) {
     assert.deepEqual(bound(() => 1, { params: AB }, params).issues, issues, JSON.stringify(params));
@@ -79,7 +79,7 @@ test("the context has its place, and no argument can stand there", () => {
   const fn = (_ms: number, _context: unknown): number => 1;
   assert.deepEqual(bound(fn, { context: true }, [5]).args, [5]);
   assert.deepEqual(bound(fn, { context: true }, []).args, [undefined]);
-  assert.deepEqual(bound(fn, { context: true }, [5, "forged"]).issues, [{ path: "", expected: "at most 1 arguments", got: "2" }]);
+  assert.deepEqual(bound(fn, { context: true }, [5, "forged"]).issues, [{ path: [], expected: "at most 1 arguments", got: "2" }]);
   assert.throws(() => new Registry().expose("f", () => 1, { context: true }), ExposeError);
 });
 

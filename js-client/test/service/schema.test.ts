@@ -7,7 +7,7 @@ import { type JsonSchema, checkValue } from "../../src/service/schema.js";
 
 function issuesOf(schema: JsonSchema, value: unknown): Issue[] {
   const issues: Issue[] = [];
-  checkValue(schema, value, "v", issues);
+  checkValue(schema, value, ["v"], issues);
   return issues;
 }
 
@@ -46,7 +46,7 @@ test("each keyword takes what it says and refuses the rest", () => {
 
 test("the path leads to what is wrong", () => {
   const schema = { properties: { rows: { items: { properties: { x: { type: "integer" } } } } } };
-  assert.deepEqual(issuesOf(schema, { rows: [{ x: 1 }, { x: "two" }] }), [{ path: "v.rows[1].x", expected: "integer", got: '"two"' }]);
+  assert.deepEqual(issuesOf(schema, { rows: [{ x: 1 }, { x: "two" }] }), [{ path: ["v", "rows", 1, "x"], expected: "integer", got: '"two"' }]);
 });
 
 test("what came is told in a few words, whatever it is", () => {

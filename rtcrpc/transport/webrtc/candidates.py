@@ -57,10 +57,7 @@ class IceCandidate:
     related_port: int | None = None
 
     def __str__(self) -> str:
-        text = (
-            f"candidate:{self.foundation} 1 {self.protocol} {self.priority} {self.host} {self.port}"
-            f" typ {self.type}"
-        )
+        text = f"candidate:{self.foundation} 1 {self.protocol} {self.priority} {self.host} {self.port} typ {self.type}"
         if self.related_host is not None:
             text += f" raddr {self.related_host} rport {self.related_port or 0}"
         return text

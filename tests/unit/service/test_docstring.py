@@ -55,7 +55,8 @@ def test_google() -> None:
 @pytest.mark.parametrize("head", ["Move the arm.\n\n", ""])
 def test_sphinx(head: str) -> None:
     doc = read_docstring(
-        head + ":param to: where to,\n    in steps\n:param int speed: how fast\n:returns: where it is\n:raises ValueError: no"
+        head
+        + ":param to: where to,\n    in steps\n:param int speed: how fast\n:returns: where it is\n:raises ValueError: no"
     )
     assert doc.summary == head.strip()
     assert doc.description == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import functools
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -105,7 +106,6 @@ def test_an_async_function_with_arguments(registry: Registry) -> None:
 
 def test_a_function_given_with_a_name(registry: Registry) -> None:
     registry.expose(lambda: 1, name="one")
-    registry.expose(functools.partial(int, base=2), name="binary") if False else None
     registry.expose(len, name="length")
     registry.expose(functools.partial(scale, factor=3), name="triple")
     registry.expose(functools.partial(later, 1), name="later")
@@ -248,18 +248,31 @@ def elsewhere() -> None: ...
 def test_types_that_are_defined_further_down(registry: Registry) -> None:
     space: dict[str, Any] = {"__name__": "late", "registry": registry}
     exec(
-        "from __future__ import annotations\n"
-        "import dataclasses\n"
-        "@registry.expose\n"
-        "def f(a: Late) -> Late: return a\n",
+        "from __future__ import annotations\nimport enum\n@registry.expose\ndef f(a: Late) -> Late: return a\n",
         space,
     )
     assert registry.names() == ["f"]
     with pytest.raises(ExposeError, match=r"f: an annotation can't be resolved: name 'Late' is not defined"):
         registry.complete()
-    exec("@dataclasses.dataclass\nclass Late:\n    x: int\n", space)
-    args, _ = method(registry, "f").parameters.bind([{"x": 1}])
-    assert args[0].x == 1
+    exec("class Late(enum.Enum):\n    A = 'a'\n", space)
+    args, _ = method(registry, "f").parameters.bind(["a"])
+    assert args == (space["Late"].A,)
+
+
+def test_types_of_a_function_within_a_function(registry: Registry) -> None:
+    class Here(enum.Enum):
+        A = "a"
+
+    @registry.expose
+    def f(a: Here) -> Here:
+        return a
+
+    @expose(name="in default")
+    def g(a: Here) -> Here:
+        return a
+
+    assert method(registry, "f").parameters.bind(["a"]) == ((Here.A,), {})
+    assert method(default_registry(), "in default").parameters.bind(["a"]) == ((Here.A,), {})
 
 
 def test_remove(registry: Registry) -> None:

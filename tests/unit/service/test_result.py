@@ -142,7 +142,7 @@ def test_plain_values_are_not_copied() -> None:
         (str, None, "the result of f: expected text, got null"),
         (list[int], [1, "2"], 'the result of f: [1]: expected an integer, got "2"'),
         (Box, {"width": None}, "the result of f: width: expected an integer, got null"),
-        (Colour, "green", "the result of f: expected \"red\", got \"green\""),
+        (Colour, "green", 'the result of f: expected "red", got "green"'),
     ],
 )
 def test_a_broken_promise(annotation: Any, value: Any, words: str) -> None:
@@ -187,7 +187,9 @@ def test_a_value_that_holds_itself() -> None:
         to_wire(loop)
 
 
-@pytest.mark.parametrize("annotation", [Iterator[int], AsyncIterator[int], Callable[[], int], object().__class__.__mro__])
+@pytest.mark.parametrize(
+    "annotation", [Iterator[int], AsyncIterator[int], Callable[[], int], object().__class__.__mro__]
+)
 def test_annotations_that_cannot_be_promised(annotation: Any) -> None:
     with pytest.raises(ExposeError):
         Result("f", annotation)

@@ -11,10 +11,11 @@ import pathlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict, Unpack, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Unpack, get_type_hints
 
 import pytest
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from typing_extensions import TypedDict  # The one of typing is not enough for pydantic before Python 3.12.
 
 from rtcrpc.errors import ExposeError
 from rtcrpc.service.context import Caller, Context
@@ -190,6 +191,10 @@ def test_accepted(annotation: Any, given: Any, taken: Any) -> None:
         (uuid.UUID, b"1" * 16, "a UUID, as text", "16 bytes"),
         (decimal.Decimal, True, "a decimal number, as text or a number", "true"),
         (datetime.datetime, 3, "a date and time", "3"),
+        (datetime.datetime, "3", "a date and time", '"3"'),
+        (datetime.datetime, "-3", "a date and time", '"-3"'),
+        (datetime.date, "3", "a date, as text YYYY-MM-DD", '"3"'),
+        (datetime.timedelta, "3", "a duration, as text in ISO 8601 form", '"3"'),
         (datetime.date, 3, "a date, as text YYYY-MM-DD", "3"),
         (datetime.time, 3, "a time of day, as text HH:MM:SS", "3"),
         (datetime.timedelta, 3, "a duration, as text in ISO 8601 form", "3"),
@@ -268,7 +273,7 @@ def test_defaults_are_python_s_own() -> None:
 
 
 def test_defaults_of_pydantic_fields() -> None:
-    def f(a: int = Field(gt=0), b: int = Field(5, lt=9), c: list[int] = Field(default_factory=list)) -> Any:  # noqa: B008, RUF009
+    def f(a: int = Field(gt=0), b: int = Field(5, lt=9), c: list[int] = Field(default_factory=list)) -> Any:  # noqa: B008
         return a, b, c
 
     made = parameters(f)
@@ -316,7 +321,7 @@ def test_variadic_parameters() -> None:
 
 
 def test_variadic_parameters_without_hints_take_anything() -> None:
-    def f(*args, **kwargs):  # type: ignore[no-untyped-def]  # noqa: ANN
+    def f(*args, **kwargs):  # type: ignore[no-untyped-def]
         return args, kwargs
 
     made = parameters(f)
@@ -325,7 +330,7 @@ def test_variadic_parameters_without_hints_take_anything() -> None:
 
 
 def test_unannotated_parameters_take_anything() -> None:
-    def f(a, b=1):  # type: ignore[no-untyped-def]  # noqa: ANN
+    def f(a, b=1):  # type: ignore[no-untyped-def]
         return a, b
 
     args, kwargs = parameters(f).bind([{"x": [1]}])

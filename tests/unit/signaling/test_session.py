@@ -18,6 +18,7 @@ from rtcrpc.signaling.session import (
     MemberJoined,
     MemberLeft,
     SessionState,
+    SignalForged,
     SignalingSession,
 )
 from rtcrpc.signaling.signals import sign_signal
@@ -216,7 +217,9 @@ def test_signals_that_do_not_hold_are_dropped(script: Any, alice: Identity, bob:
     ]
     for reason, params in cases:
         before = script.session.dropped[reason]
-        assert script.say(method="rpc.signal", params=params) == []
+        told = script.say(method="rpc.signal", params=params)
+        assert [type(event) for event in told] == ([SignalForged] if reason == "forged" else [])
+        assert all((event.sender, event.attempt) == (params["from"], params["attempt"]) for event in told)
         assert script.session.dropped[reason] == before + 1
     assert len(script.say(method="rpc.signal", params=message.to_params())) == 1
 

@@ -32,10 +32,10 @@ from aiortc.rtcsctptransport import (
     ForwardTsnChunk,
     InitChunk,
     SackChunk,
-    tsn_plus_one,
 )
 
 from rtcrpc.transport.base import CHANNEL_ID
+from rtcrpc.transport.webrtc.guard.early import EarlyChunks
 from rtcrpc.transport.webrtc.sdp import LOCAL_MAX_MESSAGE_SIZE
 
 __all__ = ["MAX_HELD", "GuardedAssociation", "well_formed"]
@@ -44,11 +44,6 @@ logger = logging.getLogger("rtcrpc.transport")
 
 MAX_HELD: Final = 4 * 1024 * 1024
 """Bytes held for a peer below its messages: parts of one that isn't whole, and chunks that came early."""
-
-CHUNK_COST: Final = 1024
-"""Bytes counted for a chunk that came early, beside its data: about twice what
-Python takes for it. So at most 4,096 are kept, which also bounds the work of listing them in an
-acknowledgement."""
 
 WINDOW: Final = 1024 * 1024
 """Bytes that the peer may have on the way to us, as announced (a_rwnd); aiortc's own value."""
@@ -100,11 +95,12 @@ class GuardedAssociation(RTCSctpTransport):
         super().__init__(transport)
         # Nothing may be skipped on a reliable channel, so the extension that skips is not offered.
         self._local_partial_reliability = False
-        self._advertised_rwnd = WINDOW
+        self._advertised_rwnd = WINDOW  # announced at the start; later ones are counted in _send_sack
         self._on_violation = on_violation
         self._violated = False
-        self._early: dict[int, DataChunk] = {}
-        self._early_bytes = 0
+        # How many TSNs have been taken, which is also the position of the next.
+        self._taken = 0
+        self._early = EarlyChunks(MAX_HELD - LOCAL_MAX_MESSAGE_SIZE)
         self._partial: bytearray | None = None
         self._partial_kind = 0
         self.closed_by_peer = False
@@ -113,7 +109,7 @@ class GuardedAssociation(RTCSctpTransport):
     @property
     def held(self) -> int:
         """Bytes held that are not yet a message, with what it costs to hold them."""
-        return self._early_bytes + len(self._early) * CHUNK_COST + len(self._partial or b"")
+        return self._early.cost + len(self._partial or b"")
 
     @property
     def smoothed_rtt(self) -> float | None:
@@ -124,7 +120,6 @@ class GuardedAssociation(RTCSctpTransport):
         if not self._violated:
             self._violated = True
             self._early.clear()
-            self._early_bytes = 0
             self._partial = None
             self._on_violation(what)
 
@@ -189,37 +184,23 @@ class GuardedAssociation(RTCSctpTransport):
             return
         self._sack_needed = True
         ahead = (chunk.tsn - self._last_received_tsn - 1) % _TSNS
-        if ahead >= _HALF or chunk.tsn in self._early:
+        if ahead >= _HALF or self._taken + ahead in self._early:
             if len(self._sack_duplicates) < MAX_DUPLICATES:
                 self._sack_duplicates.append(chunk.tsn)
-            return
-        if chunk.stream_id != CHANNEL_ID:
+        elif chunk.stream_id != CHANNEL_ID:
             self._violation(f"opened a channel that was not agreed (stream {chunk.stream_id})")
-            return
-        if ahead:
-            self._keep_early(chunk)
-            return
-        self._take(chunk)
-        while self._early and not self._violated:
-            following = self._early.pop(tsn_plus_one(self._last_received_tsn), None)
-            if following is None:
-                break
-            self._early_bytes -= len(following.user_data)
-            self._sack_misordered.discard(following.tsn)
-            self._take(following)
-        self._advertised_rwnd = WINDOW - self._early_bytes - len(self._partial or b"")
-        await self._reset_deferred_streams()
-
-    def _keep_early(self, chunk: DataChunk) -> None:
-        if self.held + len(chunk.user_data) + CHUNK_COST > MAX_HELD:
-            return
-        self._early[chunk.tsn] = chunk
-        self._early_bytes += len(chunk.user_data)
-        self._sack_misordered.add(chunk.tsn)
-        self._advertised_rwnd = WINDOW - self._early_bytes - len(self._partial or b"")
+        elif ahead:
+            # Without room it is dropped unacknowledged, and comes again when what it overtook has come.
+            self._early.add(self._taken + ahead, chunk)
+        else:
+            self._take(chunk)
+            while not self._violated and (following := self._early.pop(self._taken)) is not None:
+                self._take(following)
+            await self._reset_deferred_streams()
 
     def _take(self, chunk: DataChunk) -> None:
         self._last_received_tsn = chunk.tsn
+        self._taken += 1
         first = chunk.flags & SCTP_DATA_FIRST_FRAG
         last = chunk.flags & SCTP_DATA_LAST_FRAG
         if bool(first) is not (self._partial is None):
@@ -262,17 +243,12 @@ class GuardedAssociation(RTCSctpTransport):
         # As aiortc does it, but never longer than a packet.
         sack = SackChunk()
         sack.cumulative_tsn = self._last_received_tsn
-        sack.advertised_rwnd = max(0, self._advertised_rwnd)
+        sack.advertised_rwnd = max(0, WINDOW - self._early.data_bytes - len(self._partial or b""))
         sack.duplicates = self._sack_duplicates[:]
-        gaps: list[tuple[int, int]] = []
-        for position in sorted((tsn - sack.cumulative_tsn) % _TSNS for tsn in self._sack_misordered):
-            if gaps and position == gaps[-1][1] + 1:
-                gaps[-1] = (gaps[-1][0], position)
-            elif len(gaps) == MAX_GAPS or position > 0xFFFF:
-                break
-            else:
-                gaps.append((position, position))
-        sack.gaps = gaps
+        # Told as distances from the last TSN in order (RFC 9260 section 3.3.4), each 16 bits wide.
+        before = self._taken - 1
+        runs = [(first - before, last - before) for first, last in self._early.runs(MAX_GAPS)]
+        sack.gaps = [run for run in runs if run[1] <= 0xFFFF]
         await self._send_chunk(sack)
         self._sack_duplicates.clear()
         self._sack_needed = False

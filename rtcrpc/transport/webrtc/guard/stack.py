@@ -140,9 +140,7 @@ class Stack:
         self.sctp.on("datachannel", lambda channel: on_violation("opened a channel that was not agreed"))
         self.channel = RTCDataChannel(
             self.sctp,
-            RTCDataChannelParameters(
-                label=CHANNEL_LABEL, protocol=CHANNEL_PROTOCOL, negotiated=True, id=CHANNEL_ID
-            ),
+            RTCDataChannelParameters(label=CHANNEL_LABEL, protocol=CHANNEL_PROTOCOL, negotiated=True, id=CHANNEL_ID),
         )
 
     # -- before ------------------------------------------------------------------------------------------
