@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rtcrpc import errors
+    from rtcrpc import errors, sync
+    from rtcrpc.core.arrays import Array
     from rtcrpc.core.identity import Identity
     from rtcrpc.core.invite import Invite
     from rtcrpc.errors import Error, LocalError, RemoteError, RtcRpcError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rtcrpc.transport.base import IceServer
 
 __all__ = [
+    "Array",
     "Caller",
     "Context",
     "Error",
@@ -46,10 +48,12 @@ __all__ = [
     "errors",
     "expose",
     "join",
+    "sync",
 ]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Array": "rtcrpc.core.arrays",
     "Caller": "rtcrpc.service.context",
     "Context": "rtcrpc.service.context",
     "Error": "rtcrpc.errors",
@@ -76,8 +80,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return importlib.import_module("rtcrpc.errors")
+    if name in ("errors", "sync"):
+        return importlib.import_module(f"rtcrpc.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'rtcrpc' has no attribute {name!r}")

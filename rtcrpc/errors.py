@@ -21,7 +21,7 @@ RtcRpcError                    .code .message .data .ran; str() is the message
 ├─ RemoteError                 the other side answered with an error: .type .issues .retry_after .detail
 │  └─ RemoteMethodNotFound, RemoteInvalidParams, RemoteInternalError, RemoteApplicationError,
 │     RemotePermissionDenied, RemoteUnauthenticated, RemoteResourceExhausted, RemoteUnavailable,
-│     RemoteDeadlineExceeded, RemoteCancelled, RemoteTooLarge
+│     RemoteDeadlineExceeded, RemoteCancelled, RemoteTooLarge, RemoteStreamBroken
 └─ Error                       raised on purpose by an exposed function; travels whole
 """
 
@@ -55,6 +55,7 @@ __all__ = [
     "RemoteMethodNotFound",
     "RemotePermissionDenied",
     "RemoteResourceExhausted",
+    "RemoteStreamBroken",
     "RemoteTooLarge",
     "RemoteUnauthenticated",
     "RemoteUnavailable",
@@ -297,6 +298,12 @@ class RemoteTooLarge(RemoteError):
     default_code = codes.TOO_LARGE
 
 
+class RemoteStreamBroken(RemoteError):
+    """The other side gave up a stream that we were reading: what it came from went away."""
+
+    default_code = codes.STREAM_BROKEN
+
+
 class Error(RtcRpcError):
     """Raise it in an exposed function to tell the caller what went wrong.
 
@@ -330,6 +337,7 @@ _REMOTE: dict[int, type[RemoteError]] = {
         RemoteDeadlineExceeded,
         RemoteCancelled,
         RemoteTooLarge,
+        RemoteStreamBroken,
     )
 }
 

@@ -18,6 +18,7 @@ __all__ = [
     "MAX_BATCH",
     "MAX_CANDIDATES",
     "MAX_DEPTH",
+    "MAX_DIMENSIONS",
     "MAX_FRAME",
     "MAX_INT_BITS",
     "MAX_IN_FLIGHT",
@@ -29,9 +30,12 @@ __all__ = [
     "MAX_ROOMS",
     "MAX_ROOM_LENGTH",
     "MAX_SDP",
+    "MAX_STREAMS",
     "MAX_TOKENS",
     "MAX_TRANSFERS",
+    "PROGRESS_MILLIS",
     "SIGNALING_MESSAGE",
+    "STREAM_WINDOW",
     "TOKEN_LENGTH",
     "TRANSFER_SECONDS",
     "VERIFY_BACKLOG",
@@ -112,6 +116,10 @@ MAX_INT_BITS: Final = 4096
 """In bits. The size of an integer in two's complement. Turning text into an integer costs more than linear
 time. Exceeded: As maxDepth.
 """
+MAX_DIMENSIONS: Final = 32
+"""In dimensions. Of an array in a value. As many as the oldest numpy still in use can hold. Exceeded: As
+maxDepth.
+"""
 SIGNALING_MESSAGE: Final = 65536
 """In bytes. One message on the WebSocket to the bootstrap. Exceeded: The receiver closes the WebSocket with
 1009.
@@ -152,3 +160,17 @@ TOKEN_LENGTH: Final = 4096
 """In bytes. One token, in UTF-8. Exceeded: The token is refused: the receiver says bye with `too large`."""
 MAX_TOKENS: Final = 8
 """In tokens. Tokens presented in one session. Exceeded: The receiver says bye with `resource exhausted`."""
+STREAM_WINDOW: Final = 262144
+"""In bytes. What the owner of a stream may send before its reader has taken anything, by default. It covers
+10 MB/s over a round trip of 26 ms, and 64 streams whose readers sleep hold 16 MiB. Exceeded: The owner waits;
+a reader that is sent more says bye with `resource exhausted`.
+"""
+MAX_STREAMS: Final = 64
+"""In streams. Streams of one owner that are open at a time. Each may hold a window at its reader. Exceeded:
+The owner refuses to send the value; a receiver refuses the message with `resource exhausted` and `ran:
+false`, and stops its streams.
+"""
+PROGRESS_MILLIS: Final = 100
+"""In milliseconds. Time between two reports of progress of one request. People see no more than ten a second.
+Exceeded: The callee keeps the latest report until the time has passed, or until the answer.
+"""

@@ -11,7 +11,7 @@ import asyncio
 import enum
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from rtcrpc.core.events import (
     Event,
     NotificationReceived,
     PongReceived,
+    ProgressReceived,
     RemoteInfo,
     RequestReceived,
     ResponseReceived,
@@ -35,18 +36,41 @@ from rtcrpc.core.events import (
 )
 from rtcrpc.core.identity import Identity, verify_payload
 from rtcrpc.core.session import Session, SessionConfig
-from rtcrpc.errors import ConnectionLost, RtcRpcError, TooLarge
+from rtcrpc.errors import ConnectionLost, EncodeError, ResourceExhausted, RtcRpcError, TooLarge
+from rtcrpc.runtime import Mailbox
 from rtcrpc.service.context import Caller
+from rtcrpc.stream.table import LinkStreams
+from rtcrpc.stream.writer import Sources, Writer
 from rtcrpc.transport.base import Candidate, Connection, IceServer, Transport
 
-__all__ = ["Link", "LinkEvents", "LinkSettings", "LinkStage", "OnAnswer", "Service"]
+__all__ = ["Link", "LinkEvents", "LinkSettings", "LinkStage", "OnAnswer", "OnProgress", "OutgoingCall", "Service"]
 
 logger = logging.getLogger("rtcrpc.link")
 
 OnAnswer = Callable[[Any, Exception | None], None]
 """How an answer comes back, on the network loop: `(result, None)` or `(None, error)`; exactly once."""
 
+OnProgress = Callable[[int | float, int | float | None, str | None], None]
+"""How progress comes back, on the network loop: done, total, message."""
 
+
+@dataclass(slots=True, eq=False)
+class OutgoingCall:
+    """One call of ours, on its way to a link. `params` hold `writers` where streams stand; their sources run in `sources`.
+
+    `timeout`: seconds, from the moment it is sent.
+    """
+
+    method: str
+    params: Any
+    timeout: float | None
+    on_answer: OnAnswer
+    on_progress: OnProgress | None = None
+    writers: Sequence[Writer] = ()
+    sources: Sources | None = None
+
+
+_CALL_GIVEN_UP = (codes.CANCELLED, "the call that the stream belonged to was given up", None)
 _REDACTED = (codes.INTERNAL_ERROR, codes.CODE_NAMES[codes.INTERNAL_ERROR], None)
 
 
@@ -108,7 +132,11 @@ class LinkStage(enum.Enum):
 
 
 class Link:
-    """One session on one connection. Made on the network loop; every method runs there."""
+    """One session on one connection. Made on the network loop; every method runs there.
+
+    `call_later` has a function called on the network loop, once what others hand over to it now has been (a
+    `rtcrpc.runtime.Mailbox.call_at_end`); by default on the next turn of the loop.
+    """
 
     def __init__(
         self,
@@ -117,6 +145,7 @@ class Link:
         ice_servers: tuple[IceServer, ...],
         events: LinkEvents,
         service: Service,
+        call_later: Callable[[Callable[[], object]], object] | None = None,
     ) -> None:
         self.settings = settings
         self.stage = LinkStage.CONNECTING
@@ -124,13 +153,15 @@ class Link:
         self.caller: Caller | None = None
         self.rtt: float | None = None
         self._loop = asyncio.get_running_loop()
+        self._call_later = call_later if call_later is not None else self._loop.call_soon
         self._events = events
         self._service = service
         self._session: Session | None = None
-        self._calls: dict[RequestId, OnAnswer] = {}
+        self._streams: LinkStreams | None = None
+        self._calls: dict[RequestId, OutgoingCall] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._flush_handle: asyncio.Handle | None = None
+        self._flush_due = False
         self._closing: asyncio.Task[None] | None = None
         self._owed = 0  # requests handed to the service that it has not answered
         self._finishing: str | None = None  # the reason, once `finish` was called
@@ -145,38 +176,53 @@ class Link:
 
     # -- calls -------------------------------------------------------------------------------------------
 
-    def start_call(self, method: str, params: Any, timeout: float | None, on_answer: OnAnswer) -> int | None:
-        """Send a request; returns its id, or None where it failed at once (then `on_answer` has been told)."""
-        session = self._session
-        if session is None or self.stage is not LinkStage.READY:
-            on_answer(
-                None, ConnectionLost(f"{method}: the link is {self.stage.value}; the call was not sent", ran=False)
-            )
+    def start_call(self, call: OutgoingCall) -> int | None:
+        """Send a request; returns its id, or None where it failed at once (then `call.on_answer` has been told)."""
+        session, streams = self._session, self._streams
+        if session is None or streams is None or self.stage is not LinkStage.READY:
+            lost = ConnectionLost(f"{call.method}: the link is {self.stage.value}; the call was not sent", ran=False)
+            call.on_answer(None, lost)
             return None
         try:
             if self._token is not None:
                 self._present_token(session)
-            request_id = session.send_request(method, params, timeout=timeout, now=self._loop.time())
+            if call.sources is not None:
+                call.params = streams.place(call.params, call.writers, call.sources)
+            request_id = session.send_request(call.method, call.params, timeout=call.timeout, now=self._loop.time())
         except RtcRpcError as error:
-            on_answer(None, error)
+            streams.abandon(call.writers)
+            call.on_answer(None, error)
             return None
-        self._calls[request_id] = on_answer
+        streams.start(call.writers)
+        self._calls[request_id] = call
         self._flush_soon()
         return request_id
 
     def cancel_call(self, request_id: int) -> None:
-        """Give a call up: the other side is told, nobody here is."""
-        if self._calls.pop(request_id, None) is not None and self._session is not None:
+        """Give a call up: the other side is told, nobody here is. Streams in its params end with it."""
+        call = self._calls.pop(request_id, None)
+        if call is not None and self._session is not None and self._streams is not None:
             self._session.send_cancel(request_id)
+            self._streams.abandon(call.writers, _CALL_GIVEN_UP)
             self._flush_soon()
 
-    def send_notification(self, method: str, params: Any) -> None:
+    def send_notification(
+        self, method: str, params: Any, writers: Sequence[Writer] = (), sources: Sources | None = None
+    ) -> None:
         """Send a notification; raises like a call where it can't be sent."""
-        if self._session is None or self.stage is not LinkStage.READY:
+        session, streams = self._session, self._streams
+        if session is None or streams is None or self.stage is not LinkStage.READY:
             raise ConnectionLost(f"{method}: the link is {self.stage.value}; the notification was not sent", ran=False)
         if self._token is not None:
-            self._present_token(self._session)
-        self._session.send_notification(method, params)
+            self._present_token(session)
+        try:
+            if sources is not None:
+                params = streams.place(params, writers, sources)
+            session.send_notification(method, params)
+        except RtcRpcError:
+            streams.abandon(writers)
+            raise
+        streams.start(writers)
         self._flush_soon()
 
     def _present_token(self, session: Session) -> None:
@@ -188,18 +234,28 @@ class Link:
 
     # -- answers (called by the service) -----------------------------------------------------------------
 
-    def respond(self, request_id: Any, result: Any) -> None:
-        """Answer a request. A result that can't travel is answered with an error, and logged."""
-        session = self._session
-        if session is None or self.stage is not LinkStage.READY:
+    def respond(
+        self, request_id: Any, result: Any, writers: Sequence[Writer] = (), sources: Sources | None = None
+    ) -> None:
+        """Answer a request. A result that can't travel is answered with an error, and logged.
+
+        `writers` are those that stand for streams in the result; their sources run in `sources`.
+        """
+        session, streams = self._session, self._streams
+        if session is None or streams is None or self.stage is not LinkStage.READY:
             return
         self._owed -= 1
         try:
+            if sources is not None:
+                result = streams.place(result, writers, sources)
             session.send_response(request_id, result)
-        except TooLarge as error:
+            streams.start(writers)
+        except (TooLarge, ResourceExhausted) as error:
+            streams.abandon(writers)
             logger.error("the result of request %r can't be sent: %s", request_id, error)
             self._send_error(session, request_id, error.code, error.message, None)
         except RtcRpcError as error:
+            streams.abandon(writers)
             # Its text tells of a value that the caller was not meant to see.
             logger.error("the result of request %r can't be sent: %s", request_id, error)
             self._send_error(session, request_id, *_REDACTED)
@@ -210,6 +266,17 @@ class Link:
         if self._session is not None and self.stage is LinkStage.READY:
             self._owed -= 1
             self._send_error(self._session, request_id, code, message, data)
+            self._flush_soon()
+
+    def report_progress(
+        self, request_id: Any, done: int | float, total: int | float | None, message: str | None
+    ) -> None:
+        """Tell the caller how far a request has come."""
+        if self._session is not None and self.stage is LinkStage.READY:
+            try:
+                self._session.send_progress(request_id, done, total, message)
+            except EncodeError as error:
+                logger.error("the progress of request %r can't be told: %s", request_id, error)
             self._flush_soon()
 
     def _send_error(
@@ -237,6 +304,9 @@ class Link:
         elif self._finishing is None:
             self._finishing = reason
             self._finish_timer = self._loop.call_later(limits.DRAIN_SECONDS, self.close, 0, reason)
+            if self._streams is not None:
+                self._streams.leave()
+                self._flush_soon()
             self._close_if_finished()
 
     def _close_if_finished(self) -> None:
@@ -255,12 +325,14 @@ class Link:
         if self.stage is LinkStage.CLOSED:
             return
         self.stage = LinkStage.CLOSED
-        for handle in (self._timer, self._flush_handle, self._finish_timer):
+        for handle in (self._timer, self._finish_timer):
             if handle is not None:
                 handle.cancel()
         calls, self._calls = self._calls, {}
-        for on_answer in calls.values():
-            _tell(on_answer, None, error)
+        for call in calls.values():
+            _tell(call.on_answer, None, error)
+        if self._streams is not None:
+            self._streams.close(error)
         self._closing = self._loop.create_task(self._close_connection(drain), name="rtcrpc link closing")
         self._service.link_closed(self)
         self._events.link_closed(self, error)
@@ -307,14 +379,18 @@ class Link:
             remote_fingerprint=connection.remote_fingerprint,
             max_message_size=connection.max_message_size,
         )
+        self._streams = LinkStreams(self._session, self._flush_soon, Mailbox(self._loop))
         self._flush()
 
     def message_received(self, data: bytes | str) -> None:
         """A frame came."""
         if self._session is not None and self.stage is not LinkStage.CLOSED:
-            self._session.receive_data(data, self._loop.time())
+            session = self._session
+            session.receive_data(data, self._loop.time())
             self._process()
-            self._flush_soon()
+            # Mostly there is nothing to say yet, and a tick that comes early does no harm.
+            if self._timer is None or session.has_data_to_send:
+                self._flush_soon()
 
     def buffered_amount_low(self) -> None:
         """There is room in the channel again."""
@@ -345,23 +421,34 @@ class Link:
     def _handle(self, session: Session, event: Event) -> None:
         # First what comes most: a match statement asks of each case in turn.
         if isinstance(event, ResponseReceived):
-            if (on_answer := self._calls.pop(event.id, None)) is not None:
-                _tell(on_answer, event.result, None)
+            result = self._take_in(event.result)
+            if (call := self._calls.pop(event.id, None)) is not None:
+                _tell(call.on_answer, result, None)
             return
         if isinstance(event, RequestReceived):
             self._owed += 1
+            self._take_in(event.params)  # a list or a map: changed as it is
             if self._finishing is None:
                 self._service.dispatch(self, event)
             else:
                 self.respond_error(event.id, codes.UNAVAILABLE, "this peer is closing", {"ran": False})
             return
+        if self._streams is not None and self._streams.handle(event):
+            return
         match event:
             case NotificationReceived():
+                self._take_in(event.params)
                 if self._finishing is None:
                     self._service.dispatch(self, event)
             case ErrorReceived(id=request_id, error=error) | CallFailed(id=request_id, error=error):
-                if (on_answer := self._calls.pop(request_id, None)) is not None:
-                    _tell(on_answer, None, error)
+                if (call := self._calls.pop(request_id, None)) is not None:
+                    if isinstance(event, CallFailed) and self._streams is not None:
+                        self._streams.abandon(call.writers, _CALL_GIVEN_UP)
+                    _tell(call.on_answer, None, error)
+            case ProgressReceived(id=request_id, done=done, total=total, message=message):
+                call = self._calls.get(request_id)
+                if call is not None and call.on_progress is not None:
+                    call.on_progress(done, total, message)
             case CancelReceived(id=request_id):
                 self._service.cancel(self, request_id)
             case PongReceived(rtt=rtt):
@@ -380,6 +467,11 @@ class Link:
                     self._send_farewell()
                 self._end(error, drain=None if by == "broken" else limits.DRAIN_SECONDS)
 
+    def _take_in(self, value: Any) -> Any:
+        """A value that came, with the streams in it."""
+        streams = self._streams
+        return streams.take_in(value) if streams is not None and streams.arrived else value
+
     def _ready(self, remote: RemoteInfo) -> None:
         self.remote = remote
         self.stage = LinkStage.READY
@@ -396,12 +488,13 @@ class Link:
     # -- sending and time --------------------------------------------------------------------------------
 
     def _flush_soon(self) -> None:
-        # One flush a turn of the loop: all calls and answers of the turn share frames.
-        if self._flush_handle is None:
-            self._flush_handle = self._loop.call_soon(self._flush)
+        # One flush for all calls and answers that were handed over together: they share frames.
+        if not self._flush_due:
+            self._flush_due = True
+            self._call_later(self._flush)
 
     def _flush(self) -> None:
-        self._flush_handle = None
+        self._flush_due = False
         session, connection = self._session, self.connection
         if session is None or self.stage is LinkStage.CLOSED:
             return

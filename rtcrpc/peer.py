@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 from rtcrpc import limits
+from rtcrpc.arrays import use_numpy
 from rtcrpc.core.identity import Identity, parse_peer_id
 from rtcrpc.core.invite import Invite
 from rtcrpc.core.session import SessionConfig
@@ -22,11 +23,11 @@ from rtcrpc.signaling.websocket import WebSocketSignaling
 from rtcrpc.transport.base import IceServer, Transport
 from rtcrpc.transport.webrtc import WebRtcTransport
 
-__all__ = ["Joining", "Peer", "join"]
+__all__ = ["BasePeer", "Joining", "Peer", "join"]
 
 
-class Peer:
-    """One end of calls.
+class BasePeer:
+    """One end of calls, whether its rooms are awaited or not.
 
     `identity`: the key that names this peer; made anew where none is given. `name`: a label for people. `registry`: the functions
     it offers, none by default. `policy`: who may call them; by default only peers whose key was pinned
@@ -56,28 +57,12 @@ class Peer:
         self._ice_servers = None if ice_servers is None else tuple(ice_servers)
         self._session = session or SessionConfig()
         self._runtime = runtime
+        use_numpy()
 
     @property
     def peer_id(self) -> str:
         """The peer id: 43 characters, the public key (protocol section 1)."""
         return self.identity.peer_id
-
-    def join(
-        self,
-        where: str | Invite,
-        *,
-        pin: str | Iterable[str] | None = None,
-        token: str | None = None,
-        bootstrap_token: str | None = None,
-    ) -> Joining:
-        """Join a room: `async with peer.join(link) as room:`, or `room = await peer.join(link)`.
-
-        `where`: an invite link, or the URL of a room, `wss://host/room/name`. `pin`: the key, or keys, that names in the room may stand
-        for. `token`: what entitles us, such as the secret of an invite. A link carries both.
-        `bootstrap_token`: what the bootstrap asks for, where it does. Raises `InviteError` for a link that can't be
-        read, `SignalingError` where the bootstrap can't be reached or refuses.
-        """
-        return Joining(self, where, pin, token, bootstrap_token)
 
     async def _join(
         self,
@@ -125,11 +110,33 @@ class Peer:
                 dispatcher,
                 room,
                 self._ice_servers,
+                runtime.mailbox().call_at_end,
             )
 
-        room = Room(room_name, self.peer_id, self.name, runtime)
+        room = Room(room_name, self.peer_id, self.name, runtime, dispatcher.pool)
         await room.open(make_driver, [dispatcher.close])
         return room
+
+
+class Peer(BasePeer):
+    """A peer for programs with an event loop. The arguments are those of `BasePeer`."""
+
+    def join(
+        self,
+        where: str | Invite,
+        *,
+        pin: str | Iterable[str] | None = None,
+        token: str | None = None,
+        bootstrap_token: str | None = None,
+    ) -> Joining:
+        """Join a room: `async with peer.join(link) as room:`, or `room = await peer.join(link)`.
+
+        `where`: an invite link, or the URL of a room, `wss://host/room/name`. `pin`: the key, or keys, that names in the room may stand
+        for. `token`: what entitles us, such as the secret of an invite. A link carries both.
+        `bootstrap_token`: what the bootstrap asks for, where it does. Raises `InviteError` for a link that can't be
+        read, `SignalingError` where the bootstrap can't be reached or refuses.
+        """
+        return Joining(self, where, pin, token, bootstrap_token)
 
 
 class Joining:
@@ -137,7 +144,7 @@ class Joining:
 
     def __init__(
         self,
-        peer: Peer,
+        peer: BasePeer,
         where: str | Invite,
         pin: str | Iterable[str] | None,
         token: str | None,

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Generic, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
-__all__ = ["Mailbox", "Runtime"]
+__all__ = ["Errands", "Mailbox", "Runtime"]
 
 logger = logging.getLogger("rtcrpc.runtime")
 
 T = TypeVar("T")
+
+Errands: TypeAlias = "SimpleQueue[Callable[[], object] | None]"
+"""What a waiting thread is to call meanwhile. `None` is for the runtime itself: the wait is over."""
+
+SLICE_SECONDS = 0.1
+"""How long the main thread waits without looking up: Windows does not interrupt the wait for a lock."""
 
 STOP_SECONDS = 5.0
 """How long `close` waits for the network thread's tasks to end before it leaves them."""
@@ -42,13 +48,15 @@ class Mailbox:
     woken up shares one wake-up and is run in one turn of the loop.
     """
 
-    __slots__ = ("_awake", "_closed", "_loop", "_queue")
+    __slots__ = ("_at_end", "_awake", "_closed", "_draining", "_loop", "_queue")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._queue: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._at_end: list[Callable[[], object]] = []
         self._awake = False
         self._closed = False
+        self._draining = False
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -67,6 +75,16 @@ class Mailbox:
         self._queue.append((fn, args))
         return self._awake or self._wake()
 
+    def call_at_end(self, fn: Callable[[], object]) -> None:
+        """Have `fn()` called once what is being handed over now has been; on the loop, soon. For use on the loop only.
+
+        What many calls of one turn have in common, such as sending what they left to send, is done once, and at once.
+        """
+        if self._draining:
+            self._at_end.append(fn)
+        else:
+            self._loop.call_soon(fn)
+
     def _wake(self) -> bool:
         self._awake = True
         try:
@@ -79,19 +97,33 @@ class Mailbox:
 
     def _drain(self) -> None:
         self._awake = False
+        self._draining = True
         queue = self._queue
-        # What is posted meanwhile waits for the next turn, or a busy sender would keep the loop from
-        # everything else.
-        for _ in range(len(queue)):
-            fn, args = queue.popleft()
+        try:
+            # What is posted meanwhile waits for the next turn, or a busy sender would keep the loop from
+            # everything else.
+            for _ in range(len(queue)):
+                fn, args = queue.popleft()
+                try:
+                    fn(*args)
+                except Exception:
+                    logger.exception("%r failed on the loop it was handed to", fn)
+        except BaseException:
+            if queue:
+                self._wake()
+            raise
+        finally:
+            self._draining = False
+            if self._at_end:
+                self._end_drain()
+
+    def _end_drain(self) -> None:
+        at_end, self._at_end = self._at_end, []
+        for fn in at_end:
             try:
-                fn(*args)
+                fn()
             except Exception:
                 logger.exception("%r failed on the loop it was handed to", fn)
-            except BaseException:
-                if queue:
-                    self._wake()
-                raise
 
 
 class _Engine:
@@ -246,9 +278,11 @@ class Runtime:
             raise cancelled
         return result
 
-    def run_sync(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run `coro` on the network thread and wait for it, from a thread without a loop.
+    def run_sync(self, coro: Coroutine[Any, Any, T], errands: Errands | None = None) -> T:
+        """Run `coro` on the network thread and wait for it, from any other thread.
 
+        `errands`: what is put there is called meanwhile, on the thread that waits; an exception out of it ends the
+        wait as Ctrl-C does.
         An interruption of the wait (Ctrl-C) cancels `coro`, waits for its end, then goes on. Raises
         `RuntimeError` on the network thread itself, which would wait for itself.
         """
@@ -261,16 +295,20 @@ class Runtime:
         except RuntimeError:
             coro.close()
             raise
-        done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        work = _Work(coro, lambda: done.set_result(None))
-        if not engine.call_soon(work.start):
-            coro.close()
-            raise self._stopped()
+        inbox: Errands = SimpleQueue() if errands is None else errands
+        work = _Work(coro, lambda: inbox.put(None))
+        cancels = _times_cancelled()
         try:
-            done.result()
+            if not engine.call_soon(work.start):
+                work.abandon()
+                raise self._stopped()
+            while (errand := _take(inbox, cancels)) is not None:
+                errand()
         except BaseException:
-            engine.call_soon(work.cancel)
-            done.result()
+            if engine.call_soon(work.cancel):
+                cancels = _times_cancelled()
+                while not work.over:
+                    _take(inbox, cancels)
             raise
         return work.result()
 
@@ -308,12 +346,13 @@ class Runtime:
 class _Work(Generic[T]):
     """A coroutine on the network thread for which another thread waits."""
 
-    __slots__ = ("_coro", "_on_end", "_task")
+    __slots__ = ("_coro", "_on_end", "_task", "over")
 
     def __init__(self, coro: Coroutine[Any, Any, T], on_end: Callable[[], object]) -> None:
         self._coro = coro
         self._on_end = on_end
         self._task: asyncio.Task[T] | None = None
+        self.over = False
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._coro)
@@ -322,6 +361,15 @@ class _Work(Generic[T]):
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        elif not self.over:
+            # The interruption came before the start was handed over.
+            self.abandon()
+            self._on_end()
+
+    def abandon(self) -> None:
+        """It will not be started."""
+        self._coro.close()
+        self.over = True
 
     def result(self) -> T:
         """The result, in the thread that waited, once the task has ended."""
@@ -333,7 +381,33 @@ class _Work(Generic[T]):
         # Marked as retrieved: whoever waited may be gone with its loop.
         if not task.cancelled():
             task.exception()
+        self.over = True
         try:
             self._on_end()
         except RuntimeError:
             logger.debug("nobody waits for %r any more: the loop that did is closed", task)
+
+
+def _take(inbox: Errands, cancels: int) -> Callable[[], object] | None:
+    """The next errand, or None when there will be no more. Ctrl-C gets through."""
+    if threading.current_thread() is not threading.main_thread():
+        return inbox.get()
+    while True:
+        try:
+            return inbox.get(timeout=SLICE_SECONDS)
+        except Empty:
+            if _times_cancelled() > cancels:
+                raise KeyboardInterrupt from None
+
+
+def _times_cancelled() -> int:
+    """How often the task that blocks here was told to stop.
+
+    Under `asyncio.run` the first Ctrl-C only cancels the main task, which does not notice while it blocks its loop. Nobody but
+    a signal handler can have cancelled it meanwhile.
+    """
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return 0
+    return task.cancelling() if task is not None else 0

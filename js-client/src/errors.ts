@@ -10,6 +10,7 @@
  * │  │  ├─ IdentityMismatch       it proved to be someone else than the pinned peer
  * │  │  └─ VersionMismatch        no version of the protocol in common
  * │  ├─ ConnectionLost            the connection went before the answer came: see `ran`
+ * │  │  └─ StreamBroken           it went before a stream had come to its end
  * │  ├─ DeadlineExceeded          our own timeout passed
  * │  ├─ CallCancelled             we cancelled the call
  * │  ├─ TooLarge                  a message is longer than the receiver takes
@@ -109,6 +110,13 @@ export class ConnectionLost extends LocalError {
   /** `code` differs where the other side said in its bye why it leaves. */
   constructor(message: string, ran: false | null = null, code: number = codes.CONNECTION_LOST) {
     super(message, code, ranData(ran));
+  }
+}
+
+/** The connection went before a stream had come to its end. What came before can be read still. */
+export class StreamBroken extends ConnectionLost {
+  constructor(message: string) {
+    super(message, null, codes.STREAM_BROKEN);
   }
 }
 
@@ -234,6 +242,9 @@ export class RemoteUnavailable extends RemoteError {}
 /** The call or its answer is longer than the callee takes. */
 export class RemoteTooLarge extends RemoteError {}
 
+/** The stream broke at its owner: what it reads from went away. */
+export class RemoteStreamBroken extends RemoteError {}
+
 /** Thrown on purpose by an exposed function: code, message and detail reach the caller whole, and the name of a subclass as `type`. */
 export class ApplicationError extends RtcRpcError {
   constructor(message: string, options: { readonly code?: number; readonly detail?: unknown } = {}) {
@@ -265,6 +276,7 @@ const remoteClasses = new Map<number, RemoteClass>([
   [codes.INTERNAL_ERROR, RemoteInternalError],
   [codes.UNAVAILABLE, RemoteUnavailable],
   [codes.TOO_LARGE, RemoteTooLarge],
+  [codes.STREAM_BROKEN, RemoteStreamBroken],
 ]);
 
 /** The error of an answer, in the class that its code names; a plain `RemoteError` for other codes. */

@@ -114,6 +114,12 @@ export const MAX_NAME_LENGTH = 64;
 export const MAX_INT_BITS = 4096;
 
 /**
+ * In dimensions. Of an array in a value. As many as the oldest numpy still in use can hold. Exceeded: As
+ * maxDepth.
+ */
+export const MAX_DIMENSIONS = 32;
+
+/**
  * In bytes. One message on the WebSocket to the bootstrap. Exceeded: The receiver closes the WebSocket with
  * 1009.
  */
@@ -172,3 +178,23 @@ export const TOKEN_LENGTH = 4096;
 
 /** In tokens. Tokens presented in one session. Exceeded: The receiver says bye with `resource exhausted`. */
 export const MAX_TOKENS = 8;
+
+/**
+ * In bytes. What the owner of a stream may send before its reader has taken anything, by default. It covers
+ * 10 MB/s over a round trip of 26 ms, and 64 streams whose readers sleep hold 16 MiB. Exceeded: The owner
+ * waits; a reader that is sent more says bye with `resource exhausted`.
+ */
+export const STREAM_WINDOW = 262144;
+
+/**
+ * In streams. Streams of one owner that are open at a time. Each may hold a window at its reader. Exceeded:
+ * The owner refuses to send the value; a receiver refuses the message with `resource exhausted` and `ran:
+ * false`, and stops its streams.
+ */
+export const MAX_STREAMS = 64;
+
+/**
+ * In milliseconds. Time between two reports of progress of one request. People see no more than ten a second.
+ * Exceeded: The callee keeps the latest report until the time has passed, or until the answer.
+ */
+export const PROGRESS_MILLIS = 100;

@@ -7,23 +7,44 @@
  */
 
 import * as codes from "./codes.js";
-import type { NotificationReceived, RemoteInfo, RequestReceived, SessionEvent } from "./core/events.js";
+import { NO_STREAMS } from "./core/envelope.js";
+import type { NotificationReceived, ProgressReceived, RemoteInfo, RequestReceived, SessionEvent } from "./core/events.js";
 import { Session, type SessionConfig } from "./core/session.js";
-import { ConnectionLost, EncodeError, type ErrorData, RtcRpcError } from "./errors.js";
+import { putStreams } from "./core/stream-values.js";
+import { StreamRef } from "./core/values.js";
+import { ConnectionLost, EncodeError, type ErrorData, RtcRpcError, StreamBroken, type WireError } from "./errors.js";
 import { type Identity, randomBytes, verifyWithKey } from "./identity.js";
 import { CHANNEL_BUFFER, DRAIN_SECONDS, MAX_TOKENS } from "./limits.js";
 import type { Log } from "./log.js";
-import type { Params } from "./proxy.js";
+import type { OnProgress, Params } from "./proxy.js";
 import type { Caller } from "./service/context.js";
 import type { Responder } from "./service/dispatch.js";
+import { endSources, itemsOf, Pump, type PumpSink, takeSources } from "./source.js";
+import { Inbox, RpcStream, type StreamFeed } from "./stream.js";
 import type { Candidate, Connection, ConnectionEvents, IceServer, Transport } from "./transport/base.js";
 
-/** How an answer comes back, exactly once: with an error, or with a result and null. */
-export type OnAnswer = (error: RtcRpcError | null, result?: unknown) => void;
+/** How an answer comes back, exactly once: with an error, or with null and a result, and the streams that stand in that. */
+export type OnAnswer = (error: RtcRpcError | null, result?: unknown, streams?: readonly RpcStream[]) => void;
+
+/** A call that waits for its answer. */
+interface Waiting {
+  readonly onAnswer: OnAnswer;
+  readonly onProgress: OnProgress | undefined;
+}
+
+/** A value with its streams taken out, ready for the session. */
+interface Packed {
+  readonly value: unknown;
+  readonly streams: readonly number[];
+}
+
+// Rounds of microtasks without a new item after which what streams have said goes out: a generator that has more to say at once says it in between.
+const QUIET_ROUNDS = 8;
 
 /** What serves the requests of the other side (a `Dispatcher`). */
 export interface Service {
-  dispatch(from: Responder, received: RequestReceived | NotificationReceived): void;
+  /** `streams`: those that stand in the params, as `RpcStream`s. */
+  dispatch(from: Responder, received: RequestReceived | NotificationReceived, streams: readonly RpcStream[]): void;
   cancel(from: Responder, id: RequestReceived["id"]): void;
   linkClosed(from: Responder): void;
 }
@@ -57,7 +78,7 @@ export interface LinkSettings {
 export type LinkStage = "connecting" | "proving" | "ready" | "closed";
 
 /** One session on one connection. */
-export class Link implements ConnectionEvents, Responder {
+export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
   stage: LinkStage = "connecting";
   remote: RemoteInfo | null = null;
   caller: Caller | null = null;
@@ -67,11 +88,18 @@ export class Link implements ConnectionEvents, Responder {
   readonly #settings: LinkSettings;
   readonly #events: LinkEvents;
   readonly #service: Service;
-  readonly #calls = new Map<number, OnAnswer>();
+  readonly log: Log;
+  readonly #calls = new Map<number, Waiting>();
+  /** What feeds the streams of ours, and what takes those of the other side, by their ids. */
+  readonly #pumps = new Map<number, Pump>();
+  readonly #inboxes = new Map<number, Inbox>();
   #session: Session | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
   #flushing = false;
+  /** Items given to the session so far, and whether somebody watches that for a pause. */
+  #itemsSent = 0;
+  #watching = false;
   #processing = false;
   /** Signatures that WebCrypto is at. */
   #crypto = 0;
@@ -81,6 +109,7 @@ export class Link implements ConnectionEvents, Responder {
 
   constructor(settings: LinkSettings, transport: Transport, iceServers: readonly IceServer[], events: LinkEvents, service: Service) {
     this.#settings = settings;
+    this.log = settings.log;
     this.#events = events;
     this.#service = service;
     this.connection = transport.create(this, iceServers);
@@ -89,15 +118,18 @@ export class Link implements ConnectionEvents, Responder {
   // -- calls ------------------------------------------------------------------------------------------
 
   /** Sends a request. Returns its id, or null where it failed at once; then `onAnswer` has been told. */
-  startCall(method: string, params: Params, timeout: number | undefined, onAnswer: OnAnswer): number | null {
+  startCall(method: string, params: Params, timeout: number | undefined, onAnswer: OnAnswer, onProgress?: OnProgress): number | null {
     const session = this.#session;
     if (session === null || this.stage !== "ready") {
       onAnswer(new ConnectionLost(`${method}: the link is ${this.stage}; the call was not sent`, false));
       return null;
     }
     try {
-      const id = session.sendRequest(method, params, { timeout: timeout === undefined ? null : timeout / 1000, now: now() });
-      this.#calls.set(id, onAnswer);
+      const seconds = timeout === undefined ? null : timeout / 1000;
+      const id = this.#pack(session, params, ({ value, streams }) =>
+        session.sendRequest(method, value as Params, { timeout: seconds, now: now(), streams }),
+      );
+      this.#calls.set(id, { onAnswer, onProgress });
       this.#flushSoon();
       return id;
     } catch (error) {
@@ -119,24 +151,28 @@ export class Link implements ConnectionEvents, Responder {
     if (this.#session === null || this.stage !== "ready") {
       throw new ConnectionLost(`${method}: the link is ${this.stage}; the notification was not sent`, false);
     }
-    this.#session.sendNotification(method, params);
+    const session = this.#session;
+    this.#pack(session, params, ({ value, streams }) => session.sendNotification(method, value as Params, undefined, streams));
     this.#flushSoon();
   }
 
   // -- answers (called by the service) ----------------------------------------------------------------
 
-  respond(id: RequestReceived["id"], result: unknown): void {
-    if (this.#session === null || this.stage !== "ready") {
+  respond(id: RequestReceived["id"], result: unknown, onStopped?: (error: RtcRpcError) => void): void {
+    const session = this.#session;
+    if (session === null || this.stage !== "ready") {
+      endSources(result, this.log);
       return;
     }
     try {
-      this.#session.sendResponse(id, result);
+      this.#pack(session, result, ({ value, streams }) => session.sendResponse(id, value, streams), onStopped);
     } catch (error) {
+      endSources(result, this.log);
       const { code, message } = asError(error);
       // What can't travel is the function's own business, and its caller is told no more than of any other failure in it.
       const isOurs = !(error instanceof EncodeError);
       this.#settings.log.error(`the result of a function can't be sent: ${message}`);
-      this.#session.sendError(id, isOurs ? code : codes.INTERNAL_ERROR, isOurs ? message : "internal error", null);
+      session.sendError(id, isOurs ? code : codes.INTERNAL_ERROR, isOurs ? message : "internal error", null);
     }
     this.#flushSoon();
   }
@@ -152,6 +188,94 @@ export class Link implements ConnectionEvents, Responder {
       this.#session.sendError(id, code, message.slice(0, 256), null);
     }
     this.#flushSoon();
+  }
+
+  /** How far a request has come; nothing where nobody wants to know. */
+  reportProgress(id: RequestReceived["id"], done: number, total: number | null, message: string): void {
+    if (this.#session !== null && this.stage === "ready") {
+      this.#session.sendProgress(id, done, total, message, now());
+      this.#flushSoon();
+    }
+  }
+
+  // -- streams of ours (called by their pumps) --------------------------------------------------------
+
+  sendItem(stream: number, item: unknown): void {
+    const session = this.#session;
+    if (session === null) {
+      return;
+    }
+    if (typeof item === "object" && item !== null) {
+      this.#pack(session, item, ({ value, streams }) => session.sendItems(stream, [value], streams));
+    } else {
+      session.sendItems(stream, [item]);
+    }
+    this.#itemsSent += 1;
+    this.#flushWhenQuiet();
+  }
+
+  isStreamFull(stream: number): boolean {
+    return this.#session?.isStreamFull(stream) ?? true;
+  }
+
+  endStream(stream: number, error: WireError | null): void {
+    this.#pumps.delete(stream);
+    this.#session?.endStream(stream, error);
+    this.#flushWhenQuiet();
+  }
+
+  /** Has `send` send `value` with its streams taken out; where it throws, they are forgotten, and their sources end. */
+  #pack<T>(session: Session, value: unknown, send: (packed: Packed) => T, onStopped?: (error: RtcRpcError) => void): T {
+    let pumps: Pump[] | null = null;
+    try {
+      const taken = takeSources(value, (source) => {
+        const items = itemsOf(source);
+        const stream = session.openStream();
+        const pump = new Pump(stream, items, this);
+        pump.onStopped = onStopped ?? null;
+        (pumps ??= []).push(pump);
+        this.#pumps.set(stream, pump);
+        return new StreamRef(stream);
+      });
+      const opened = pumps as Pump[] | null;
+      return send({ value: taken, streams: opened === null ? NO_STREAMS : opened.map(({ stream }) => stream) });
+    } catch (error) {
+      for (const pump of (pumps as Pump[] | null) ?? []) {
+        this.#pumps.delete(pump.stream);
+        session.dropStream(pump.stream);
+        pump.drop();
+      }
+      throw error;
+    }
+  }
+
+  // -- streams of the other side (called by what reads them) ------------------------------------------
+
+  taken(stream: number, size: number): void {
+    this.#session?.creditStream(stream, size);
+    this.#flushSoon();
+  }
+
+  stopped(stream: number): void {
+    this.#inboxes.delete(stream);
+    this.#session?.stopStream(stream);
+    this.#flushSoon();
+  }
+
+  /** `value` with a stream to read in the place of each that stands in it. */
+  #unpack<T>(value: T, ids: readonly number[]): { readonly value: T; readonly streams: readonly RpcStream[] } {
+    if (ids.length === 0) {
+      return { value, streams: [] };
+    }
+    const streams: RpcStream[] = [];
+    const put = putStreams(value, (id) => {
+      const inbox = new Inbox(id, this);
+      const stream = new RpcStream(inbox);
+      this.#inboxes.set(id, inbox);
+      streams.push(stream);
+      return stream;
+    });
+    return { value: put as T, streams };
   }
 
   // -- the end ----------------------------------------------------------------------------------------
@@ -179,9 +303,18 @@ export class Link implements ConnectionEvents, Responder {
     clearTimeout(this.#timer);
     const calls = [...this.#calls.values()];
     this.#calls.clear();
-    for (const onAnswer of calls) {
+    for (const { onAnswer } of calls) {
       onAnswer(error);
     }
+    const broken = new StreamBroken(`the link ended before the stream did: ${error.message}`);
+    for (const pump of [...this.#pumps.values()]) {
+      pump.stop(broken);
+    }
+    for (const inbox of [...this.#inboxes.values()]) {
+      inbox.ended(broken);
+    }
+    this.#pumps.clear();
+    this.#inboxes.clear();
     this.#service.linkClosed(this);
     this.#closed = this.connection.close(drain).catch((problem: unknown) => {
       this.#settings.log.error("closing a connection failed", problem);
@@ -261,7 +394,7 @@ export class Link implements ConnectionEvents, Responder {
   #handle(session: Session, event: SessionEvent): void {
     switch (event.type) {
       case "ResponseReceived":
-        this.#answer(event.id, null, event.result);
+        this.#answer(event.id, null, event.result, event.streams);
         break;
       case "ErrorReceived":
       case "CallFailed":
@@ -270,12 +403,36 @@ export class Link implements ConnectionEvents, Responder {
       case "RequestReceived":
       case "NotificationReceived":
         if (this.stage === "ready") {
-          this.#service.dispatch(this, event);
+          const { value, streams } = this.#unpack(event.params, event.streams);
+          this.#service.dispatch(this, { ...event, params: value }, streams);
         }
         break;
       case "CancelReceived":
         this.#service.cancel(this, event.id);
         break;
+      case "ProgressReceived":
+        this.#tellProgress(event);
+        break;
+      case "StreamItems": {
+        const { value } = this.#unpack(event.items, event.streams);
+        this.#inboxes.get(event.stream)?.received(value, event.size);
+        break;
+      }
+      case "StreamEnded": {
+        const inbox = this.#inboxes.get(event.stream);
+        this.#inboxes.delete(event.stream);
+        inbox?.ended(event.error);
+        break;
+      }
+      case "StreamWritable":
+        this.#pumps.get(event.stream)?.writable();
+        break;
+      case "StreamStopped": {
+        const pump = this.#pumps.get(event.stream);
+        this.#pumps.delete(event.stream);
+        pump?.stop(event.error);
+        break;
+      }
       case "PongReceived":
         this.rtt = event.rtt;
         break;
@@ -302,10 +459,19 @@ export class Link implements ConnectionEvents, Responder {
     }
   }
 
-  #answer(id: number, error: RtcRpcError | null, result?: unknown): void {
-    const onAnswer = this.#calls.get(id);
+  #answer(id: number, error: RtcRpcError | null, result?: unknown, ids: readonly number[] = NO_STREAMS): void {
+    const call = this.#calls.get(id);
     this.#calls.delete(id);
-    onAnswer?.(error, result);
+    const { value, streams } = this.#unpack(result, ids);
+    call?.onAnswer(error, value, streams);
+  }
+
+  #tellProgress({ id, done, total, message }: ProgressReceived): void {
+    try {
+      this.#calls.get(id)?.onProgress?.(done, total, message);
+    } catch (error) {
+      this.log.error("the function that is told of a call's progress failed", error);
+    }
   }
 
   /** Goes on with the session when WebCrypto is done. */
@@ -361,13 +527,36 @@ export class Link implements ConnectionEvents, Responder {
     }
   }
 
+  /** The same for items of streams, when no more come at once: the longer their messages, the fewer. */
+  #flushWhenQuiet(): void {
+    if (this.#watching) {
+      return;
+    }
+    this.#watching = true;
+    let sent = this.#itemsSent;
+    let rounds = 0;
+    const look = (): void => {
+      rounds = this.#itemsSent === sent ? rounds + 1 : 0;
+      sent = this.#itemsSent;
+      if (rounds < QUIET_ROUNDS) {
+        queueMicrotask(look);
+      } else {
+        this.#watching = false;
+        this.#flush();
+      }
+    };
+    queueMicrotask(look);
+  }
+
   #flush(): void {
     this.#flushing = false;
     const session = this.#session;
     if (session === null || this.stage === "closed") {
       return;
     }
+    this.#process(); // streams that may start
     const error = this.#send(session);
+    this.#process(); // and those that have room again
     if (error !== null) {
       this.connectionClosed(error.message, false);
       return;

@@ -7,12 +7,17 @@
 /** The params of a request: all by position, or all by name. */
 export type Params = readonly unknown[] | { readonly [name: string]: unknown };
 
+/** Told how far a call has come: `done` of `total` (null: unknown) in the function's own unit, and a text for people, or an empty one. */
+export type OnProgress = (done: number, total: number | null, message: string) => void;
+
 /** What a caller may say about a call. */
 export interface CallOptions {
   /** Milliseconds until we give up; the other side is told, and stops too (protocol section 7). */
   readonly timeout?: number | undefined;
-  /** Aborting it cancels the call, there as well as here. */
+  /** Aborting it cancels the call, there as well as here, and later the streams in its result. */
   readonly signal?: AbortSignal | undefined;
+  /** Called as the function reports how far it has come. */
+  readonly progress?: OnProgress | undefined;
 }
 
 /** The same, for a whole namespace. */
@@ -21,16 +26,65 @@ export interface ProxyOptions extends CallOptions {
   readonly named?: boolean | undefined;
 }
 
+/**
+ * A call on its way, begun already. Await it for the result; or, where that is a stream, iterate it directly:
+ * `for await (const i of robot.call.ticks(5))`.
+ */
+export class CallPromise<T> extends Promise<T> {
+  #method = "";
+  #cancel: (reason?: unknown) => void = () => undefined;
+
+  // What `then` makes is a promise like any other.
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  /** The call of `method` that `start` begins; it returns what gives it up. */
+  static begin<T>(method: string, start: (resolve: (value: T) => void, reject: (error: unknown) => void) => (reason?: unknown) => void): CallPromise<T> {
+    let cancel: (reason?: unknown) => void = () => undefined;
+    const call = new CallPromise<T>((resolve, reject) => {
+      cancel = start(resolve, reject);
+    });
+    call.#method = method;
+    call.#cancel = cancel;
+    return call;
+  }
+
+  /** Gives the call up, or the streams in its result where that has come: the other side stops too. `reason` becomes the `cause` of the error. */
+  cancel(reason?: unknown): void {
+    this.#cancel(reason);
+  }
+
+  [Symbol.asyncIterator](): T extends AsyncIterable<infer Item> ? AsyncIterator<Item, undefined> : AsyncIterator<unknown, undefined> {
+    let stream: AsyncIterator<unknown, undefined> | null = null;
+    const open = async (): Promise<AsyncIterator<unknown, undefined>> => {
+      const result: unknown = await this;
+      if (typeof result !== "object" || result === null || !(Symbol.asyncIterator in result)) {
+        throw new TypeError(`${this.#method}: expected a stream to iterate, got a result of type ${result === null ? "null" : typeof result}; await the call instead`);
+      }
+      return (result as AsyncIterable<unknown, undefined>)[Symbol.asyncIterator]();
+    };
+    const iterator: AsyncIterator<unknown, undefined> = {
+      next: () => stream?.next() ?? open().then((opened) => (stream = opened).next()),
+      return: async () => {
+        this.cancel();
+        return { done: true, value: undefined };
+      },
+    };
+    return iterator as ReturnType<CallPromise<T>[typeof Symbol.asyncIterator]>;
+  }
+}
+
 /** Whatever can carry a call to a peer and bring the answer back. */
 export interface Invoker {
-  invoke(method: string, params: Params, options?: CallOptions): Promise<unknown>;
+  invoke(method: string, params: Params, options?: CallOptions): CallPromise<unknown>;
   sendNotification(method: string, params: Params): Promise<void>;
 }
 
 /** A function of the peer, and the functions below its name: `call.arm(…)`, `call.arm.move(…)`. */
 export interface RemoteMethod {
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  (...args: any[]): Promise<any>;
+  (...args: any[]): CallPromise<any>;
   readonly [name: string]: RemoteMethod;
 }
 
@@ -62,13 +116,16 @@ export function notifyNamespace(invoker: Invoker): { readonly [name: string]: No
   ) as { readonly [name: string]: NotifyMethod };
 }
 
-function call(invoker: Invoker, method: string, args: readonly unknown[], options: ProxyOptions): Promise<unknown> {
+function call(invoker: Invoker, method: string, args: readonly unknown[], options: ProxyOptions): CallPromise<unknown> {
   if (options.named !== true) {
     return invoker.invoke(method, args, options);
   }
   const [params] = args;
   if (args.length !== 1 || typeof params !== "object" || params === null || Array.isArray(params)) {
-    return Promise.reject(new TypeError(`${method}: expected one object with the arguments by name, because of {named: true}`));
+    return CallPromise.begin(method, (_resolve, reject) => {
+      reject(new TypeError(`${method}: expected one object with the arguments by name, because of {named: true}`));
+      return () => undefined;
+    });
   }
   return invoker.invoke(method, params as Params, options);
 }

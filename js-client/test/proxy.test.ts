@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { type CallOptions, type Params, callNamespace, notifyNamespace } from "../src/proxy.js";
+import { type CallOptions, CallPromise, type Params, callNamespace, notifyNamespace } from "../src/proxy.js";
 
 function recorder() {
   const calls: [string, Params, CallOptions | undefined][] = [];
   return {
     calls,
-    invoke: async (method: string, params: Params, options?: CallOptions) => {
+    invoke: (method: string, params: Params, options?: CallOptions) => {
       calls.push([method, params, options]);
-      return "answer";
+      return CallPromise.begin<unknown>(method, (resolve) => {
+        resolve("answer");
+        return () => undefined;
+      });
     },
     sendNotification: async (method: string, params: Params) => void calls.push([method, params, undefined]),
   };

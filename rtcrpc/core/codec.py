@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from typing import Any, Protocol
 
 import msgpack
 
 from rtcrpc import codes, limits
+from rtcrpc.core.arrays import EXT_ARRAY, Array, ext_head
 from rtcrpc.core.envelope import (
     Batch,
     Envelope,
@@ -23,6 +25,7 @@ from rtcrpc.core.envelope import (
     Request,
     Response,
 )
+from rtcrpc.core.ndarray import from_numpy, is_numpy
 from rtcrpc.core.values import (
     check_decoded,
     check_encodable,
@@ -37,7 +40,12 @@ from rtcrpc.errors import DecodeError, EncodeError
 __all__ = ["Codec", "JsonCodec", "MessagePackCodec"]
 
 _SAFE = 2**53 - 1
-_LARGE = 65_536  # bytes; beyond it a decoder of its own, so that the shared one doesn't keep a large buffer
+_LARGE = (
+    65_536  # bytes; beyond it an encoder and a decoder of its own, so that the shared ones don't keep a large buffer
+)
+_MARK = (
+    b"\xd8%ca large array:" % EXT_ARRAY
+)  # what stands for one while the rest is packed: an extension of 16 bytes, with its number in the last two
 # A container's header may claim any number of items, and the decoder makes room for all of them at once: 1,024 nested lists that claim
 # 16,384 items each cost 68 MB for 3 kB. What claims more than this is skipped through first, which makes no room, so that
 # every claim is known to be true before it is believed.
@@ -69,31 +77,39 @@ def _encodable(envelope: Envelope) -> None:
             raise TypeError(f"expected an envelope that is sent, got {type(envelope).__name__}")
 
 
+def _unpacking(size: int, claim: int) -> dict[str, Any]:
+    """How values are unpacked; nothing is longer than `size`, and no container claims more than `claim` items."""
+    return {
+        "ext_hook": ext_hook,
+        "object_pairs_hook": msgpack_pairs_hook,
+        "strict_map_key": False,  # the pairs hook is stricter, and says what came
+        "timestamp": 3,
+        "max_str_len": size,
+        "max_bin_len": size,
+        "max_ext_len": size,
+        "max_array_len": claim,
+        "max_map_len": claim,
+    }
+
+
+def _mark(number: int) -> bytes:
+    return b"%b%b" % (_MARK, number.to_bytes(2, "big"))
+
+
 class MessagePackCodec:
     """Arrays, one after the other (protocol section 5)."""
 
     def __init__(self) -> None:
         self._packer = self._new_packer()
         self._unpacker = self._new_unpacker(_LARGE)
+        self._set_aside: list[Array] = []
 
-    @staticmethod
-    def _new_packer() -> Any:
-        return msgpack.Packer(default=msgpack_default, datetime=True)
+    def _new_packer(self) -> Any:
+        return msgpack.Packer(default=self._pack_other, datetime=True)
 
     @staticmethod
     def _new_unpacker(size: int, claim: int = _CLAIM) -> Any:
-        return msgpack.Unpacker(
-            ext_hook=ext_hook,
-            object_pairs_hook=msgpack_pairs_hook,
-            strict_map_key=False,  # the pairs hook is stricter, and says what came
-            timestamp=3,
-            max_buffer_size=size,
-            max_str_len=size,
-            max_bin_len=size,
-            max_ext_len=size,
-            max_array_len=claim,
-            max_map_len=claim,
-        )
+        return msgpack.Unpacker(max_buffer_size=size, **_unpacking(size, claim))
 
     def encode(self, envelope: Envelope) -> bytes:
         """One envelope as a MessagePack array."""
@@ -125,10 +141,44 @@ class MessagePackCodec:
             raise TypeError(f"expected one envelope, got {type(envelope).__name__}: MessagePack has no batches")
         try:
             packed: bytes = self._packer.pack(array)
+            if self._set_aside:
+                packed = self._put_back(packed)
+                if not packed:  # something else in it looks like a mark
+                    packed = msgpack.packb(array, default=msgpack_default, datetime=True)
         except Exception as error:  # the packer's own errors, and those of a value's methods
             self._packer = self._new_packer()
             raise EncodeError(f"the message can't be packed: {error}") from error
+        finally:
+            self._set_aside.clear()
+        if len(packed) > _LARGE:
+            self._packer = self._new_packer()
         return packed
+
+    def _pack_other(self, value: Any) -> Any:
+        """As `msgpack_default`; but what is large is set aside, since msgpack would copy it three times."""
+        if is_numpy(value):
+            value = from_numpy(value)
+            if type(value) is not Array:
+                return value
+        if type(value) is not Array or len(value.data) <= _LARGE or len(self._set_aside) == 2**16:
+            return msgpack_default(value)
+        self._set_aside.append(value)
+        return msgpack.ExtType(EXT_ARRAY, _mark(len(self._set_aside) - 1)[2:])
+
+    def _put_back(self, packed: bytes) -> bytes:
+        """`packed` with the arrays in the place of their marks; nothing where a mark is not there exactly once."""
+        pieces: list[bytes | memoryview] = []
+        view, at = memoryview(packed), 0
+        for number, array in enumerate(self._set_aside):
+            mark = _mark(number)
+            if packed.count(mark) != 1:
+                return b""
+            found = packed.index(mark)
+            head = ext_head(array)
+            size = len(head) + len(array.data)
+            pieces += (view[at:found], struct.pack(">BIb", 0xC9, size, EXT_ARRAY), head, array.data)
+            at = found + len(mark)
+        return b"".join((*pieces, view[at:]))
 
     def decode(self, data: bytes | bytearray) -> list[Envelope]:
         """The envelopes of a `0x00` frame, or of joined parts; at least one."""
@@ -147,6 +197,8 @@ class MessagePackCodec:
                 raise
             except Exception:  # what is wrong, or only longer than it claims to be allowed, the thorough way finds out
                 self._unpacker = self._new_unpacker(_LARGE)
+        elif (envelope := _decode_one(data)) is not None:
+            return [envelope]
         return self._decode_thoroughly(data)
 
     def _decode_thoroughly(self, data: bytes | bytearray) -> list[Envelope]:
@@ -173,6 +225,18 @@ class MessagePackCodec:
         except Exception as error:
             # msgpack raises more kinds than it lists: StackError, FormatError, UnicodeDecodeError, OverflowError ...
             raise DecodeError(f"expected MessagePack, got something else: {type(error).__name__}") from error
+
+
+def _decode_one(data: bytes | bytearray) -> Envelope | None:
+    """The envelope of a long message; None where the thorough way must look, as there are more of them, or long lists, or faults."""
+    try:
+        # Unlike an Unpacker it reads where the message is, and makes no copy of it first.
+        array = msgpack.unpackb(data, **_unpacking(len(data), _CLAIM))
+    except DecodeError:
+        raise
+    except Exception:
+        return None
+    return _from_array(array)
 
 
 def _from_array(array: Any) -> Envelope:
@@ -290,7 +354,9 @@ class JsonCodec:
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
-_DEEPEST = limits.MAX_DEPTH + 3  # the batch, the message and the error around the value
+_DEEPEST = (
+    limits.MAX_DEPTH + 6
+)  # the batch, the message and the error around the value, and the three of an array in it
 
 
 def _parse(text: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from rtcrpc.core.envelope import Notification, Request, RequestId, Response
 from rtcrpc.errors import LocalError, RemoteError, RtcRpcError
@@ -15,12 +15,18 @@ __all__ = [
     "Event",
     "NotificationReceived",
     "PongReceived",
+    "ProgressReceived",
     "RemoteInfo",
     "RequestReceived",
     "ResponseReceived",
     "SessionClosed",
     "SessionReady",
     "SignRequired",
+    "StreamEnded",
+    "StreamItems",
+    "StreamStopped",
+    "StreamWritable",
+    "StreamsOpened",
     "TokenReceived",
     "VerifyRequired",
 ]
@@ -114,6 +120,57 @@ class PongReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressReceived:
+    """How far our call `id` has come, in whatever unit the function counts (protocol section 7.1)."""
+
+    id: int
+    done: int | float
+    total: int | float | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsOpened:
+    """The next event is a request, a response, a notification or items, and holds a `StreamRef` for each of these ids.
+
+    Each is to be read, or stopped with `Session.stop_stream`.
+    """
+
+    streams: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamItems:
+    """The next items of a stream that we read. Tell `Session.credit_stream` when the program has taken all `size` bytes of them."""
+
+    stream: int
+    items: list[Any]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """A stream that we read has no more items; `error` says why, where it broke."""
+
+    stream: int
+    error: RtcRpcError | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWritable:
+    """A stream of ours that was full has room again: less than `flow.LOW_MARK` bytes wait."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStopped:
+    """Nobody reads a stream of ours any more: the reader stopped it, the message that held it never left, or the session ended."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionClosed:
     """The end, told once. Send what `data_to_send` still holds (a bye), let it drain, then close the connection.
 
@@ -138,5 +195,11 @@ Event: TypeAlias = (
     | CallFailed
     | TokenReceived
     | PongReceived
+    | ProgressReceived
+    | StreamsOpened
+    | StreamItems
+    | StreamEnded
+    | StreamWritable
+    | StreamStopped
     | SessionClosed
 )

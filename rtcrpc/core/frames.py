@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rtcrpc import codes, limits
+from rtcrpc.core.varint import decode_varint, encode_varint
 from rtcrpc.errors import DecodeError, ProtocolError
 
-__all__ = ["FrameReader", "FrameType", "WholeMessage", "decode_varint", "encode_parts", "encode_varint", "frame_size"]
+__all__ = ["FrameReader", "FrameType", "WholeMessage", "encode_parts", "frame_size"]
 
-_MAX_VARINT_BYTES = 5
 _MAX_TRANSFER_ID = 2**32 - 1
 
 
@@ -37,31 +37,6 @@ def frame_size(frame: bytes | str) -> int:
     if isinstance(frame, bytes) or frame.isascii():
         return len(frame)
     return len(frame.encode(errors="surrogatepass"))
-
-
-def encode_varint(value: int) -> bytes:
-    """Unsigned LEB128, shortest form."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def decode_varint(data: bytes, start: int) -> tuple[int, int]:
-    """The value that begins at `start`, and where the rest begins. `DecodeError` for a long or unfinished form."""
-    value = 0
-    for index in range(_MAX_VARINT_BYTES):
-        if start + index >= len(data):
-            break
-        byte = data[start + index]
-        value |= (byte & 0x7F) << (7 * index)
-        if not byte & 0x80:
-            if (byte == 0 and index > 0) or value > _MAX_TRANSFER_ID:
-                raise DecodeError("expected a transfer id in its shortest form, below 2^32")
-            return value, start + index + 1
-    raise DecodeError(f"expected a transfer id of at most {_MAX_VARINT_BYTES} bytes, got one that does not end")
 
 
 def encode_parts(transfer_id: int, data: bytes, *, text: bool, max_frame: int) -> Iterator[bytes]:
@@ -119,7 +94,7 @@ class FrameReader:
             return WholeMessage(frame[1:])
         if kind > FrameType.LAST_TEXT_PART:
             raise DecodeError(f"expected a frame of type 0 to {FrameType.LAST_TEXT_PART:d}, got {kind}")
-        transfer_id, start = decode_varint(frame, 1)
+        transfer_id, start = decode_varint(frame, 1, _MAX_TRANSFER_ID)
         return self._take_part(
             transfer_id,
             memoryview(frame)[start:],

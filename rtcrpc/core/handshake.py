@@ -42,6 +42,8 @@ class Hello:
     max_frame: int = limits.MAX_FRAME
     max_message: int = limits.MAX_MESSAGE
     max_in_flight: int = limits.MAX_IN_FLIGHT
+    stream_window: int | None = None
+    """Given by peers with the feature `streams` (protocol section 7.2)."""
 
 
 def build_hello(hello: Hello) -> str:
@@ -58,6 +60,8 @@ def build_hello(hello: Hello) -> str:
         "maxInFlight": hello.max_in_flight,
         "name": hello.name,
     }
+    if hello.stream_window is not None:
+        params["streamWindow"] = hello.stream_window
     message = {"jsonrpc": "2.0", "method": "rpc.hello", "params": params}
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
@@ -71,17 +75,20 @@ def parse_hello(params: Any) -> Hello:
         nonce = b64url_decode(_text(params, "nonce"), NONCE_BYTES)
     except (ValueError, TypeError) as error:
         raise HandshakeError(f"hello: {error}") from None
+    features = frozenset(_words(params, "features"))
+    has_streams = "streams" in features
     return Hello(
         key=params["key"],
         nonce=nonce,
         name=_text(params, "name", limits.MAX_NAME_LENGTH),
         versions=tuple(_integer("versions", version) for version in _list(params, "versions")),
         level=_integer("level", params.get("level"), least=1),
-        features=frozenset(_words(params, "features")),
+        features=features,
         encodings=frozenset(_words(params, "encodings")),
         max_frame=_integer("maxFrame", params.get("maxFrame"), least=_LEAST_FRAME),
         max_message=_integer("maxMessage", params.get("maxMessage"), least=1),
         max_in_flight=_integer("maxInFlight", params.get("maxInFlight"), least=1),
+        stream_window=_integer("streamWindow", params.get("streamWindow"), least=1) if has_streams else None,
     )
 
 

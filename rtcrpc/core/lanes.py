@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 
 from rtcrpc import limits
-from rtcrpc.core.frames import FrameType, encode_varint, frame_size
+from rtcrpc.core.frames import FrameType, frame_size
+from rtcrpc.core.varint import encode_varint
 
 __all__ = ["Lanes"]
 
@@ -123,6 +124,10 @@ class Lanes:
             return ticket <= self._left
         transfer = self._transfers.get(ticket)
         return self._forgotten.get(ticket, True) if transfer is None else transfer.number > 0
+
+    def is_over(self, ticket: int) -> bool:
+        """Whether all of the message of `ticket` has been handed out."""
+        return ticket <= self._left if ticket > 0 else ticket not in self._transfers
 
     def withdraw(self, ticket: int) -> bool:
         """Take a message back; False where it has begun to leave.

@@ -46,7 +46,9 @@ from rtcrpc.core.handshake import (
     transcript,
 )
 from rtcrpc.core.identity import b64url_decode, b64url_encode, parse_peer_id
+from rtcrpc.core.items import JsonItems, MessagePackItems, envelope_sizes
 from rtcrpc.core.lanes import Lanes
+from rtcrpc.core.streams import StreamTable, streams_in
 from rtcrpc.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -104,7 +106,7 @@ class SessionConfig:
     """What a peer allows and offers. Bytes and seconds; the reasons are in `schemas/limits.json`."""
 
     level: int = 2
-    features: frozenset[str] = frozenset({"cancel", "parts"})
+    features: frozenset[str] = frozenset({"cancel", "parts", "progress", "streams"})
     encodings: tuple[str, ...] = ("msgpack", "json")
     allow_anonymous: bool = False
     max_frame: int = limits.MAX_FRAME
@@ -112,6 +114,8 @@ class SessionConfig:
     max_in_flight: int = limits.MAX_IN_FLIGHT
     max_transfers: int = limits.MAX_TRANSFERS
     transfer_seconds: float = limits.TRANSFER_SECONDS
+    stream_window: int = limits.STREAM_WINDOW
+    max_streams: int = limits.MAX_STREAMS
     coalesce_bytes: int = limits.COALESCE_BYTES
     verify_backlog: int = limits.VERIFY_BACKLOG
     handshake_messages: int = limits.HANDSHAKE_MESSAGES
@@ -129,9 +133,10 @@ _MAX_REFUSALS: Final = 1 << 20  # bytes of refusals that wait in the lanes, for 
 class _Call:
     """One of our calls that has no answer yet. `ticket` is None while it waits for the other side's window."""
 
-    __slots__ = ("batch", "deadline", "message", "ticket", "timeout")
+    __slots__ = ("batch", "deadline", "message", "streams", "ticket", "timeout")
 
     def __init__(self, message: bytes | str, deadline: float | None, timeout: float | None) -> None:
+        self.streams: tuple[int, ...] = ()  # those in its params
         self.message = message
         self.deadline = deadline
         self.timeout = timeout
@@ -142,9 +147,10 @@ class _Call:
 class _BatchAnswer:
     """The answers to one batch, until all of them are there."""
 
-    __slots__ = ("missing", "size", "texts")
+    __slots__ = ("missing", "size", "streams", "texts")
 
     def __init__(self, missing: int) -> None:
+        self.streams: list[int] = []
         self.texts: list[str] = []
         self.size = 2
         self.missing = missing
@@ -194,6 +200,9 @@ class Session:
         self._codec: Codec = self._json
         self._events: deque[events.Event] = deque()
         self._lanes = Lanes(max_frame=self._max_frame, coalesce=config.coalesce_bytes)
+        self._streams = StreamTable(
+            self._lanes, self._events, window=config.stream_window, max_streams=config.max_streams
+        )
         self._reader = FrameReader(
             max_frame=config.max_frame,
             max_message=config.max_message,
@@ -210,6 +219,7 @@ class Session:
             max_frame=config.max_frame,
             max_message=config.max_message,
             max_in_flight=config.max_in_flight,
+            stream_window=config.stream_window if "streams" in config.features else None,
         )
         self._hello_text = build_hello(self._hello)
         self._their_hello: Hello | None = None
@@ -329,12 +339,22 @@ class Session:
 
     def data_to_send(self, budget: int) -> list[bytes | str]:
         """Frames to put on the channel now, about `budget` bytes."""
-        return self._lanes.data_to_send(budget)
+        if not self._streams.waits:
+            return self._lanes.data_to_send(budget)
+        frames: list[bytes | str] = []
+        while budget > 0:
+            self._streams.feed()
+            more = self._lanes.data_to_send(budget)
+            if not more:
+                break
+            frames += more
+            budget -= sum(map(frame_size, more))
+        return frames
 
     @property
     def has_data_to_send(self) -> bool:
         """Whether something waits for room in the channel."""
-        return bool(self._lanes)
+        return bool(self._lanes) or self._streams.has_data_to_send
 
     @property
     def queued_bytes(self) -> int:
@@ -359,14 +379,20 @@ class Session:
         """
         self._require_ready(method)
         request_id = self._next_id
+        streams = self._streams.claim(params)
         all_meta = self._meta(meta, timeout)
         message = self._encode(Request(request_id, _checked_method(method), params, all_meta))
         self._next_id += 1
         self._now = now
         call = self._calls[request_id] = self._new_call(message, timeout, request_id)
+        if streams:
+            call.streams = streams
+            self._streams.hold(streams)
         if self._open < self._their_window() and not self._waiting:
             call.ticket = self._lanes.push_call(message)
             self._open += 1
+            if streams:
+                self._streams.announce(streams, call.ticket)
         else:
             self._waiting.append((request_id,))
         return request_id
@@ -429,7 +455,65 @@ class Session:
     def send_notification(self, method: str, params: Params, meta: Mapping[str, Any] | None = None) -> None:
         """Tell; nothing comes back."""
         self._require_ready(method)
-        self._lanes.push_call(self._encode(Notification(_checked_method(method), params, dict(meta) if meta else {})))
+        streams = self._streams.claim(params)
+        message = self._encode(Notification(_checked_method(method), params, dict(meta) if meta else {}))
+        self._streams.announce(streams, self._lanes.push_call(message))
+
+    def send_progress(
+        self,
+        request_id: RequestId,
+        done: int | float,
+        total: int | float | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Say how far a request has come that is not answered yet (protocol section 7.1); nothing happens where the caller did not ask
+        to know. Raises `EncodeError` for what can't travel.
+        """
+        if self.state is not SessionState.READY or request_id not in self._serving or not self._has_feature("progress"):
+            return
+        params: dict[str, Any] = {"id": request_id, "done": done}
+        if total is not None:
+            params["total"] = total
+        if message is not None:
+            params["message"] = message
+        self._lanes.push_call(self._encode(Notification("rpc.progress", params)))
+
+    # -- streams of ours (protocol section 7.2) ----------------------------------------------------------
+
+    def open_stream(self) -> int:
+        """A new stream. Put a `StreamRef` with this id into one value; nothing of the stream is sent before that value has left.
+
+        Raises `EncodeError` where the other side knows no streams, `ResourceExhausted` where too many are open. One that is sent in no
+        value is to be ended.
+        """
+        self._require_ready("a stream")
+        return self._streams.open()
+
+    def send_items(self, stream: int, items: list[Any]) -> None:
+        """Queue items of a stream; they go out as credit allows. Nothing happens for a stream that was stopped.
+
+        Raises `EncodeError` or `TooLarge` for an item that can't travel; those before it are queued: end the stream with an error then.
+        `queued_bytes_of` at `flow.HIGH_MARK` or above means: wait for `StreamWritable`.
+        """
+        self._streams.put(stream, items)
+
+    def end_stream(self, stream: int, error: tuple[int, str, dict[str, Any] | None] | None = None) -> None:
+        """No more items, once those that are queued have gone; `error`: code, message, data of why it broke."""
+        self._streams.end(stream, error)
+
+    def queued_bytes_of(self, stream: int) -> int:
+        """Encoded bytes of a stream that wait for credit, or for their turn."""
+        return self._streams.queued(stream)
+
+    # -- streams of the other side -----------------------------------------------------------------------
+
+    def stop_stream(self, stream: int) -> None:
+        """Read a stream no more; its owner is told, and no event will come of it."""
+        self._streams.stop(stream)
+
+    def credit_stream(self, stream: int, size: int) -> None:
+        """The program has taken `size` bytes of a stream (see `StreamItems`); its owner may send as much again."""
+        self._streams.take(stream, size)
 
     def send_token(self, token: str) -> None:
         """Present what entitles us; goes out before any call made later (protocol section 6.1). Raises `TooLarge`."""
@@ -573,6 +657,9 @@ class Session:
         self._lanes.max_frame = min(self._max_frame, theirs.max_frame)
         if "msgpack" in theirs.encodings and "msgpack" in self._config.encodings:
             self._codec = MessagePackCodec()
+        if theirs.stream_window is not None and "streams" in self._config.features:
+            items = JsonItems() if self._codec is self._json else MessagePackItems()
+            self._streams.begin(items, self._encode, theirs.stream_window, theirs.max_message)
         self._events.append(events.SessionReady(self.remote))
         self._send_ping()  # the first round trip is measured at once
         backlog, self._backlog = self._backlog, deque()
@@ -589,6 +676,9 @@ class Session:
     def _speaks(self) -> bool:
         """Whether the other side knows the reserved notifications."""
         return self._their_hello is not None
+
+    def _has_feature(self, name: str) -> bool:
+        return self._their_hello is not None and name in self._their_hello.features and name in self._config.features
 
     def _move(self, moved: SessionInput) -> None:
         after = TRANSITIONS.get((self.state, moved))
@@ -608,10 +698,16 @@ class Session:
             return
         if self._codec is self._json:
             raise ProtocolError("expected text frames: MessagePack was not agreed")
-        for envelope in self._codec.decode(data):
+        envelopes = self._codec.decode(data)
+        sizes: list[int] | None = None
+        for index, envelope in enumerate(envelopes):
             if self.state is not SessionState.READY:
                 return
-            if not isinstance(envelope, Batch):  # MessagePack has none
+            if type(envelope) is Notification and envelope.method == "rpc.next":
+                if sizes is None:
+                    sizes = [len(data)] if len(envelopes) == 1 else envelope_sizes(data)
+                self._streams.receive(envelope.method, envelope.params, sizes[index])
+            elif not isinstance(envelope, Batch):  # MessagePack has none
                 self._receive_message(envelope, _BINARY)
 
     def _receive_text(self, text: str) -> None:
@@ -624,6 +720,9 @@ class Session:
             self._refuse_request(None, error.code, error.message, _TEXT)
             return
         for envelope in envelopes:
+            if type(envelope) is Notification and envelope.method == "rpc.next":
+                self._streams.receive(envelope.method, envelope.params, frame_size(text))
+                continue
             if not isinstance(envelope, Batch):
                 self._receive_message(envelope, _TEXT)
                 continue
@@ -641,12 +740,11 @@ class Session:
         if isinstance(message, Request):
             self._receive_request(message, reply)
         elif isinstance(message, Response):
-            if self._settle(message.id):
-                self._events.append(message)
+            self._receive_response(message)
         elif isinstance(message, Notification):
             if message.method.startswith("rpc."):
                 self._receive_reserved(message.method, message.params)
-            else:
+            elif self._takes_streams_of(message.params):
                 self._events.append(message)
         elif isinstance(message, ErrorResponse):
             self._receive_error(message)
@@ -655,6 +753,30 @@ class Session:
         elif type(message.id) is int and self._settle(message.id):
             broken = ProtocolError(f"the answer can't be read: {message.message}")
             self._events.append(events.CallFailed(message.id, broken))
+
+    def _receive_response(self, answer: Response) -> None:
+        waited = self._settle(answer.id)
+        if streams := streams_in(answer.result):
+            if not waited:
+                self._streams.turn_away(streams)
+                return
+            try:
+                self._streams.arrive(streams)
+            except ResourceExhausted as error:
+                assert type(answer.id) is int, "it was waited for"
+                self._events.append(events.CallFailed(answer.id, ResourceExhausted(f"the result was not taken: {error}")))
+                return
+        if waited:
+            self._events.append(answer)
+
+    def _takes_streams_of(self, params: Params) -> bool:
+        """Whether there is room for the streams in params; where there isn't they are stopped."""
+        if streams := streams_in(params):
+            try:
+                self._streams.arrive(streams)
+            except ResourceExhausted:
+                return False
+        return True
 
     def _receive_error(self, answer: ErrorResponse) -> None:
         error = error_from_wire(answer.code, answer.message, answer.data)
@@ -674,15 +796,24 @@ class Session:
 
     def _receive_request(self, request: Request, reply: _Reply) -> None:
         request_id, method = request.id, request.method
+        streams = streams_in(request.params)
         if request_id in self._serving and request_id is not None and self._speaks:
             raise ProtocolError(f"expected the id of a request to be used once, got {request_id!r:.60} again")
         if self._serving_count >= self._config.max_in_flight:
             most = self._config.max_in_flight
             message = f"expected at most {most} requests at a time; wait for an answer, then try again"
-            self._refuse_request(request_id, codes.RESOURCE_EXHAUSTED, message, reply)
+            self._refuse_request(request_id, codes.RESOURCE_EXHAUSTED, message, reply, streams)
         elif method.startswith("rpc.") and method != "rpc.discover":
-            self._refuse_request(request_id, codes.METHOD_NOT_FOUND, f"there is no method {method!r}", reply)
+            self._refuse_request(request_id, codes.METHOD_NOT_FOUND, f"there is no method {method!r}", reply, streams)
+        elif streams and not self._speaks:
+            self._refuse_request(request_id, codes.INVALID_REQUEST, "streams need a peer that announced them", reply)
         else:
+            if streams:
+                try:
+                    self._streams.arrive(streams)
+                except ResourceExhausted as error:
+                    self._refuse_request(request_id, error.code, error.message, reply)
+                    return
             if request_id in self._serving:
                 self._serving_again.setdefault(request_id, deque()).append(reply)
             else:
@@ -690,7 +821,11 @@ class Session:
             self._serving_count += 1
             self._events.append(request)
 
-    def _refuse_request(self, request_id: RequestId, code: int, message: str, reply: _Reply) -> None:
+    def _refuse_request(
+        self, request_id: RequestId, code: int, message: str, reply: _Reply, streams: tuple[int, ...] = ()
+    ) -> None:
+        if streams and self._speaks:
+            self._streams.turn_away(streams)
         if not self._lanes.has_calls:
             self._refusal_bytes = 0
         before = self._lanes.queued_bytes
@@ -719,6 +854,12 @@ class Session:
                 request_id = members.get("id")
                 if type(request_id) in (int, float, str) and request_id in self._serving:
                     self._events.append(events.CancelReceived(request_id))
+            case "rpc.progress":
+                self._receive_progress(members)
+            case "rpc.end" | "rpc.credit" | "rpc.stop":
+                self._streams.receive(method, params, 0)
+            case "rpc.next":
+                raise ProtocolError("rpc.next: expected it outside of a batch, where its cost can be told")
             case "rpc.token":
                 self._receive_token(members.get("token"))
             case "rpc.bye":
@@ -733,6 +874,16 @@ class Session:
         if self._tokens > limits.MAX_TOKENS:
             raise ProtocolError(f"expected at most {limits.MAX_TOKENS} tokens", code=codes.RESOURCE_EXHAUSTED)
         self._events.append(events.TokenReceived(token))
+
+    def _receive_progress(self, members: Mapping[str, Any]) -> None:
+        done, total, message = members.get("done"), members.get("total"), members.get("message")
+        if not isinstance(done, (int, float)) or isinstance(done, bool) or (total is not None and type(total) not in (int, float)):
+            raise ProtocolError("rpc.progress: expected done to be a number, and total too where it is told")
+        if message is not None and type(message) is not str:
+            raise ProtocolError("rpc.progress: expected message to be text")
+        request_id = members.get("id")
+        if type(request_id) is int and request_id in self._calls:
+            self._events.append(events.ProgressReceived(request_id, done, total, message))
 
     def _receive_bye(self, params: Params) -> None:
         members = params if isinstance(params, dict) else {}
@@ -788,6 +939,7 @@ class Session:
             for request_id in group:
                 if request_id in calls:
                     calls[request_id].ticket = ticket
+                    self._streams.announce(calls[request_id].streams, ticket)
                 else:  # given up while its batch waited: it can't be taken out of that any more
                     self._abandon(request_id, ticket)
 
@@ -834,8 +986,10 @@ class Session:
     def _withdraw(self, request_id: int, call: _Call) -> bool:
         """Take a call back; True where the other side can't have heard of it."""
         if call.ticket is None:
+            self._streams.drop(call.streams)
             return True
         if call.batch is None and self._lanes.withdraw(call.ticket):
+            self._streams.drop(call.streams)
             self._open -= 1
             self._release()
             return True
@@ -878,19 +1032,24 @@ class Session:
 
     def _deliver(self, answer: Response | ErrorResponse, reply: _Reply) -> None:
         """Send an answer, or keep it until the others of its batch are there."""
+        streams = self._streams.claim(answer.result) if isinstance(answer, Response) else ()
         if not reply.is_text:
-            self._lanes.push_call(self._encode(answer))
+            ticket = self._lanes.push_call(self._encode(answer))
+            if streams:
+                self._streams.announce(streams, ticket)
             return
         data = self._json.encode(answer)
         batch = reply.batch
         if batch is None:
             self._check_size(len(data))
-            self._lanes.push_call(data.decode())
+            self._streams.announce(streams, self._lanes.push_call(data.decode()))
             return
         self._check_size(len(data))
         batch.texts.append(data.decode())
         batch.size += len(data) + 1
         batch.missing -= 1
+        batch.streams += streams
+        self._streams.hold(streams)
         if batch.missing > 0:
             return
         try:
@@ -898,9 +1057,11 @@ class Session:
         except TooLarge as error:
             # Each fits, all of them don't: one answer for the batch, as JSON-RPC has it for a batch that is no good.
             whole = self._json.encode(ErrorResponse(None, error.code, error.message)).decode()
+            self._streams.drop(batch.streams)
+            batch.streams = []
         else:
             whole = f"[{','.join(batch.texts)}]"
-        self._lanes.push_call(whole)
+        self._streams.announce(batch.streams, self._lanes.push_call(whole))
 
     # -- heartbeats --------------------------------------------------------------------------------------
 
@@ -950,6 +1111,7 @@ class Session:
             started = call.ticket is not None and self._lanes.has_left(call.ticket)
             lost = ConnectionLost(f"the session ended before the answer came: {error}", ran=None if started else False)
             self._events.append(events.CallFailed(request_id, lost))
+        self._streams.close(error)
         self._waiting.clear()
         self._backlog.clear()
         self._abandoned.clear()

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
 
 from rtcrpc import limits
+from rtcrpc.core.arrays import EXT_ARRAY, Array, arrive, ext_head, from_ext, from_form, to_form
 from rtcrpc.core.identity import b64url_decode, b64url_encode
+from rtcrpc.core.ndarray import from_numpy, is_numpy, refusal
+from rtcrpc.core.varint import decode_varint, encode_varint
 from rtcrpc.errors import DecodeError, EncodeError
 
 __all__ = [
     "EXT_INT",
+    "EXT_STREAM",
+    "StreamRef",
     "check_decoded",
     "check_encodable",
     "ext_hook",
@@ -27,6 +33,7 @@ __all__ = [
 ]
 
 EXT_INT = 1
+EXT_STREAM = 3
 _SAFE = 2**53 - 1
 _LOWEST, _HIGHEST = -(2 ** (limits.MAX_INT_BITS - 1)), 2 ** (limits.MAX_INT_BITS - 1) - 1
 _EASY = frozenset({float, bool, type(None), bytes})
@@ -36,6 +43,17 @@ _INT_TEXT = re.compile(r"-?(0|[1-9][0-9]*)\Z", re.ASCII)
 _MAX_INT_DIGITS = len(str(_HIGHEST)) + 1
 _TIME_TEXT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z", re.ASCII)
 _FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRef:
+    """Where a stream stands in a value (protocol section 7.2): the id that its owner gave it, 1 to 2^53-1."""
+
+    id: int
+
+    def __post_init__(self) -> None:
+        if type(self.id) is not int or not 1 <= self.id <= _SAFE:
+            raise ValueError(f"expected the id of a stream, 1 to 2^53-1, got {self.id!r:.40}")
 
 
 # -- before encoding ---------------------------------------------------------------------------------------
@@ -80,12 +98,16 @@ def _check(value: Any, path: str, depth: int) -> None:
     elif isinstance(value, datetime):
         if value.utcoffset() is None:
             raise EncodeError("expected a datetime with a time zone, got a naive one; use datetime.now(UTC)", path=path)
-    elif not isinstance(value, (float, bytes, bytearray, memoryview)):
+    elif isinstance(value, (float, bytes, bytearray, memoryview, StreamRef, Array)):
+        pass
+    elif not is_numpy(value):
         raise EncodeError(
-            "expected null, a bool, a number, text, bytes, a datetime, a list or a dict; "
+            "expected null, a bool, a number, text, bytes, a datetime, an array, a list or a dict; "
             f"got {type(value).__qualname__}",
             path=path,
         )
+    elif (reason := refusal(value)) is not None:
+        raise EncodeError(reason, path=path)
 
 
 def _below(path: str, key: str) -> str:
@@ -116,7 +138,15 @@ def _check_int(value: int, path: str) -> None:
 
 
 def msgpack_default(value: Any) -> Any:
-    """What msgpack can't pack by itself: integers beyond 64 bits become extension 1, two's complement, shortest."""
+    """What msgpack can't pack by itself: an extension, or a number of numpy's as Python's."""
+    if is_numpy(value):
+        value = from_numpy(value)
+        if type(value) is not Array:
+            return value
+    if isinstance(value, Array):
+        return msgpack.ExtType(EXT_ARRAY, b"".join((ext_head(value), value.data)))
+    if isinstance(value, StreamRef):
+        return msgpack.ExtType(EXT_STREAM, encode_varint(value.id))
     if isinstance(value, int):
         return msgpack.ExtType(EXT_INT, value.to_bytes(_int_bytes(value), "big", signed=True))
     raise EncodeError(f"{type(value).__qualname__} can't travel")
@@ -128,14 +158,43 @@ def _int_bytes(value: int) -> int:
 
 def ext_hook(code: int, data: bytes) -> Any:
     """What an extension means; `DecodeError` for one that is unknown or not in its one form."""
-    if code != EXT_INT:
-        raise DecodeError(f"expected MessagePack extension {EXT_INT} or -1, got {code}")
+    reader = _EXTENSIONS.get(code)
+    if reader is None:
+        raise DecodeError(f"expected MessagePack extension {', '.join(map(str, _EXTENSIONS))} or -1, got {code}")
+    return reader(data)
+
+
+def _int_from_bytes(data: bytes) -> int:
     if not data or len(data) * 8 > limits.MAX_INT_BITS:
         raise DecodeError(f"expected an integer of 1 to {limits.MAX_INT_BITS // 8} bytes, got {len(data)}")
     value = int.from_bytes(data, "big", signed=True)
     if _int_bytes(value) != len(data):
         raise DecodeError("expected an integer in its shortest form")
     return value
+
+
+def _stream_from_bytes(data: bytes) -> StreamRef:
+    value, end = decode_varint(data, 0, _SAFE)
+    if end != len(data):
+        raise DecodeError(f"expected the id of a stream and nothing after it, got {len(data)} bytes")
+    return _stream(value)
+
+
+def _stream(value: Any) -> StreamRef:
+    if type(value) is not int or not 1 <= value <= _SAFE:
+        raise DecodeError(f"expected the id of a stream, 1 to 2^53-1, got {value!r:.40}")
+    return StreamRef(value)
+
+
+def _array_from_bytes(data: bytes) -> Any:
+    return arrive(from_ext(data))
+
+
+_EXTENSIONS: dict[int, Callable[[bytes], Any]] = {
+    EXT_INT: _int_from_bytes,
+    EXT_ARRAY: _array_from_bytes,
+    EXT_STREAM: _stream_from_bytes,
+}
 
 
 def msgpack_pairs_hook(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
@@ -193,6 +252,14 @@ def _to_json(value: Any) -> Any:
         return [_to_json(item) for item in value]
     if isinstance(value, datetime):
         return {"$time": _time_text(value)}
+    if isinstance(value, StreamRef):
+        return {"$stream": value.id}
+    if is_numpy(value):
+        value = from_numpy(value)
+        if type(value) is not Array:
+            return _to_json(value)
+    if isinstance(value, Array):
+        return {"$array": to_form(value)}
     return {"$bytes": b64url_encode(bytes(value))}
 
 
@@ -232,12 +299,19 @@ def json_object(members: dict[str, Any]) -> Any:
     if key.startswith("$$"):
         return {key[1:]: value}
     reader = _FORMS.get(key)
-    if reader is None or type(value) is not str:
-        raise DecodeError(f"expected one of {', '.join(_FORMS)} with text in it, or an escaped key; got {key[:40]!r}")
+    if reader is None:
+        raise DecodeError(f"expected one of {', '.join(_FORMS)}, or an escaped key; got {key[:40]!r}")
     return reader(value)
 
 
-def _read_int(text: str) -> int:
+def _text(form: str, value: Any) -> str:
+    if type(value) is not str:
+        raise DecodeError(f"{form}: expected text, got {type(value).__name__}")
+    return value
+
+
+def _read_int(form: Any) -> int:
+    text = _text("$int", form)
     if len(text) > _MAX_INT_DIGITS or not _INT_TEXT.match(text) or text == "-0":
         raise DecodeError(
             f"$int: expected the digits of an integer of at most {limits.MAX_INT_BITS} bits, got {text[:40]!r}"
@@ -250,20 +324,23 @@ def _read_int(text: str) -> int:
     return value
 
 
-def _read_float(text: str) -> float:
+def _read_float(form: Any) -> float:
+    text = _text("$float", form)
     if text not in _FLOATS:
         raise DecodeError(f"$float: expected nan, inf or -inf, got {text[:40]!r}")
     return _FLOATS[text]
 
 
-def _read_bytes(text: str) -> bytes:
+def _read_bytes(form: Any) -> bytes:
+    text = _text("$bytes", form)
     try:
         return b64url_decode(text)
     except ValueError as error:
         raise DecodeError(f"$bytes: {error}") from None
 
 
-def _read_time(text: str) -> datetime:
+def _read_time(form: Any) -> datetime:
+    text = _text("$time", form)
     if not _TIME_TEXT.match(text):
         raise DecodeError(
             f"$time: expected an instant in UTC as RFC 3339 has it, 2026-11-22T19:00:00Z; got {text[:40]!r}"
@@ -277,9 +354,15 @@ def _read_time(text: str) -> datetime:
         raise DecodeError(f"$time: there is no such instant: {text}") from None
 
 
-_FORMS: dict[str, Callable[[str], Any]] = {
+def _read_array(form: Any) -> Any:
+    return arrive(from_form(form))
+
+
+_FORMS: dict[str, Callable[[Any], Any]] = {
     "$int": _read_int,
     "$float": _read_float,
     "$bytes": _read_bytes,
     "$time": _read_time,
+    "$array": _read_array,
+    "$stream": _stream,
 }

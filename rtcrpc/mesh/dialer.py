@@ -32,7 +32,7 @@ from rtcrpc.errors import (
     Unavailable,
     VersionMismatch,
 )
-from rtcrpc.link import Link, LinkEvents, LinkStage, OnAnswer
+from rtcrpc.link import Link, LinkEvents, LinkStage, OutgoingCall
 from rtcrpc.mesh.membership import LinkState
 from rtcrpc.mesh.negotiation import Negotiation, OfferVerdict
 from rtcrpc.transport.base import Candidate
@@ -93,16 +93,11 @@ class _Attempt:
 class _WaitingCall:
     """A call made before there is a link."""
 
-    __slots__ = ("_dialer", "_link", "_request_id", "method", "on_answer", "params", "timeout", "timer", "until")
+    __slots__ = ("_dialer", "_link", "_request_id", "call", "timer", "until")
 
-    def __init__(
-        self, dialer: Dialer, method: str, params: Any, timeout: float | None, until: float | None, on_answer: OnAnswer
-    ) -> None:
-        self.method = method
-        self.params = params
-        self.timeout = timeout
+    def __init__(self, dialer: Dialer, call: OutgoingCall, until: float | None) -> None:
+        self.call = call
         self.until = until
-        self.on_answer = on_answer
         self.timer: asyncio.TimerHandle | None = None
         self._dialer = dialer
         self._link: Link | None = None
@@ -110,8 +105,9 @@ class _WaitingCall:
 
     def start(self, link: Link, now: float) -> None:
         """There is a link: go."""
-        left = None if self.until is None else max(self.until - now, 0.001)
-        self._link, self._request_id = link, link.start_call(self.method, self.params, left, self.on_answer)
+        if self.until is not None:
+            self.call.timeout = max(self.until - now, 0.001)
+        self._link, self._request_id = link, link.start_call(self.call)
 
     def give_up(self) -> None:
         """The caller does not want the answer any more."""
@@ -170,21 +166,21 @@ class Dialer:
                 waiter.exception()  # told to nobody where the caller gave up in the same turn
             self._tell_if_idle()
 
-    def start_call(self, method: str, params: Any, timeout: float | None, on_answer: OnAnswer) -> Callable[[], None]:
+    def start_call(self, call: OutgoingCall) -> Callable[[], None]:
         """Call, now or as soon as there is a link; calls keep their order. The value returned gives the call up."""
         if self._closed:
-            on_answer(None, _room_closed())
+            call.on_answer(None, _room_closed())
             return _nothing
         if (link := self.link) is not None:
-            request_id = link.start_call(method, params, timeout, on_answer)
+            request_id = link.start_call(call)
             return _nothing if request_id is None else partial(link.cancel_call, request_id)
-        until = None if timeout is None else self._loop.time() + timeout
-        call = _WaitingCall(self, method, params, timeout, until, on_answer)
+        until = None if call.timeout is None else self._loop.time() + call.timeout
+        waiting = _WaitingCall(self, call, until)
         if until is not None:
-            call.timer = self._loop.call_at(until, self._call_expired, call)
-        self._calls[call] = None
+            waiting.timer = self._loop.call_at(until, self._call_expired, waiting)
+        self._calls[waiting] = None
         self._reach()
-        return call.give_up
+        return waiting.give_up
 
     def forget_call(self, call: _WaitingCall) -> None:
         """Nobody wants it any more."""
@@ -193,8 +189,9 @@ class Dialer:
             call.timer.cancel()
         self._tell_if_idle()
 
-    def _call_expired(self, call: _WaitingCall) -> None:
-        self.forget_call(call)
+    def _call_expired(self, waiting: _WaitingCall) -> None:
+        self.forget_call(waiting)
+        call = waiting.call
         message = f"{call.method} was not sent: {self._why_not(call.timeout or 0.0)}"
         call.on_answer(None, DeadlineExceeded(message, ran=False))
 
@@ -466,7 +463,7 @@ class Dialer:
         for call in calls:
             if call.timer is not None:
                 call.timer.cancel()
-            call.on_answer(None, _not_run(error))
+            call.call.on_answer(None, _not_run(error))
 
     def _stop_timers(self, attempt: _Attempt) -> None:
         if attempt.redial is not None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from rtcrpc import limits
 from rtcrpc.errors import ConnectionLost, Unavailable
-from rtcrpc.link import Link, LinkEvents, LinkSettings, OnAnswer, Service
+from rtcrpc.link import Link, LinkEvents, LinkSettings, OutgoingCall, Service
 from rtcrpc.mesh.dialer import Dialer
 from rtcrpc.mesh.membership import Entry, LinkState, Membership
 from rtcrpc.signaling.base import Joined, Member, Signal, Signaling, SignalingEvents, SignalingState
@@ -54,6 +54,7 @@ class RoomDriver:
         service: Service,
         observer: RoomObserver,
         ice_servers: tuple[IceServer, ...] | None = None,
+        call_later: Callable[[Callable[[], object]], object] | None = None,
     ) -> None:
         self.membership = Membership(settings.identity.peer_id, settings.pins)
         self._loop = asyncio.get_running_loop()
@@ -61,6 +62,7 @@ class RoomDriver:
         self._transport = transport
         self._service = service
         self._observer = observer
+        self._call_later = call_later
         self._own_ice_servers = ice_servers
         self._ice_servers: tuple[IceServer, ...] = ice_servers or ()
         self._dialers: dict[str, Dialer] = {}
@@ -118,11 +120,9 @@ class RoomDriver:
         """The ready link to `peer_id`, dialed where there is none (see `Dialer.connect`)."""
         return await self._dialer(peer_id).connect(timeout)
 
-    def start_call(
-        self, peer_id: str, method: str, params: Any, timeout: float | None, on_answer: OnAnswer
-    ) -> Callable[[], None]:
+    def start_call(self, peer_id: str, call: OutgoingCall) -> Callable[[], None]:
         """Call; dials first where there is no link. The value returned gives the call up."""
-        return self._dialer(peer_id).start_call(method, params, timeout, on_answer)
+        return self._dialer(peer_id).start_call(call)
 
     # -- signaling.base.SignalingEvents ------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class RoomDriver:
     def make_link(self, peer_id: str, events: LinkEvents) -> Link:
         """A link that admits only the key `peer_id`."""
         settings = replace(self._settings, expected=frozenset({peer_id}))
-        link = Link(settings, self._transport, self._ice_servers, events, self._service)
+        link = Link(settings, self._transport, self._ice_servers, events, self._service, self._call_later)
         self._links.add(link)
         return link
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rtcrpc.errors import ConnectionLost
+from rtcrpc.link import OutgoingCall
 from rtcrpc.mesh.membership import LinkState
-from rtcrpc.proxy import CallNamespace, CallOptions, NotifyNamespace, Params
+from rtcrpc.proxy import Call, CallNamespace, CallOptions, NotifyNamespace, Params
+from rtcrpc.stream.writer import Lifting, Sources, Submits, Writer
 from rtcrpc.transport.base import Path
+from rtcrpc.wire import params_to_wire
+from rtcrpc.wire import params_to_wire
 
 if TYPE_CHECKING:
     from rtcrpc.link import Link
@@ -24,8 +29,8 @@ _NO_OPTIONS = CallOptions()
 MailboxOf = Callable[[asyncio.AbstractEventLoop], "Mailbox"]
 
 
-class _Call:
-    """One call under way, between the user's loop and the network loop."""
+class _Answer:
+    """The answer to one call, on its way from the network loop to the user's."""
 
     __slots__ = ("future", "give_up", "mailbox")
 
@@ -34,7 +39,7 @@ class _Call:
         self.mailbox = mailbox
         self.give_up: Callable[[], None] | None = None
 
-    def answered(self, result: Any, error: Exception | None) -> None:
+    def arrived(self, result: Any, error: Exception | None) -> None:
         """On the network loop: bring the answer home."""
         self.mailbox.post(self._settle, result, error)
 
@@ -54,7 +59,16 @@ class RemotePeer:
     about the peer (`name`, `state`, `reason`, `trust`) changes on the loop of the room only.
     """
 
-    def __init__(self, peer_id: str, name: str, *, driver: RoomDriver, runtime: Runtime, mailbox_of: MailboxOf) -> None:
+    def __init__(
+        self,
+        peer_id: str,
+        name: str,
+        *,
+        driver: RoomDriver,
+        runtime: Runtime,
+        mailbox_of: MailboxOf,
+        pool: Submits | None = None,
+    ) -> None:
         self.peer_id = peer_id
         self.name = name
         self.state = LinkState.NEW
@@ -64,8 +78,9 @@ class RemotePeer:
         self._runtime = runtime
         self._network = runtime.mailbox()
         self._mailbox_of = mailbox_of
-        self.call = CallNamespace(self)
-        self.notify = NotifyNamespace(self)
+        self._pool = pool
+        self.call: CallNamespace[Call] = CallNamespace(self)
+        self.notify: NotifyNamespace[Coroutine[Any, Any, None]] = NotifyNamespace(self)
 
     def __repr__(self) -> str:
         return f"<RemotePeer {self.name!r} {self.peer_id[:8]}… {self.state.value}>"
@@ -91,27 +106,47 @@ class RemotePeer:
         document: dict[str, Any] = await self.invoke("rpc.discover", [], CallOptions(timeout=timeout))
         return document
 
-    async def invoke(self, method: str, params: Params, options: CallOptions = _NO_OPTIONS) -> Any:
-        """Call `method` with params as a list (by position) or a dict (by name).
+    def invoke(self, method: str, params: Params, options: CallOptions = _NO_OPTIONS) -> Call:
+        """Call `method` with params as a list (by position) or a dict (by name); await the value for the result.
+
+        An async iterable or a generator among the params becomes a stream, which the other side reads; a stream in the result is a
+        `rtcrpc.Stream`.
 
         Raises a `RemoteError` with what the other side answered; `DeadlineExceeded` when `options.timeout` passed first;
         `ConnectionLost` when the link went or the room is closed; `Unavailable` or a `HandshakeError` when there was no link
         and none could be made; `EncodeError` or `TooLarge` where an argument can't travel. The error's `ran` is False if the
         call certainly did not run. Cancelling the awaiting task cancels the call on the other side too.
         """
+        return Call(method, partial(self._invoke, method, params, options))
+
+    async def _invoke(self, method: str, params: Params, options: CallOptions) -> Any:
         loop = asyncio.get_running_loop()
-        call = _Call(loop.create_future(), self._mailbox_of(loop))
-        if not self._network.post(self._start, call, method, params, options.timeout):
+        mailbox = self._mailbox_of(loop)
+        lifting = Lifting()
+        params = params_to_wire(params, lifting)
+        answer = _Answer(loop.create_future(), mailbox)
+        call = OutgoingCall(method, params, options.timeout, answer.arrived)
+        if lifting.writers:
+            call.writers = lifting.writers
+            call.sources = Sources(mailbox, self._pool)
+        if options.progress is not None:
+            call.on_progress = partial(mailbox.post, options.progress)
+        if not self._network.post(self._start, answer, call):
             raise ConnectionLost(f"{method} was not sent: the network thread has ended; join the room again", ran=False)
         try:
-            return await call.future
+            return await answer.future
         except asyncio.CancelledError:
-            self._network.post(self._give_up, call)
+            self._network.post(self._give_up, answer)
             raise
 
     async def send_notification(self, method: str, params: Params) -> None:
         """Send a notification; done when it is in the link's queue. Raises as `invoke` does where it can't be sent."""
-        await self._runtime.run(self._notify(method, params))
+        lifting = Lifting()
+        params = params_to_wire(params, lifting)
+        sources = None
+        if lifting.writers:
+            sources = Sources(self._mailbox_of(asyncio.get_running_loop()), self._pool)
+        await self._runtime.run(self._notify(method, params, lifting.writers, sources))
 
     def update(self, name: str, state: LinkState, reason: str, link: Link | None) -> None:
         """What is known of the peer now (called by the room)."""
@@ -119,18 +154,18 @@ class RemotePeer:
 
     # -- on the network loop -----------------------------------------------------------------------------
 
-    def _start(self, call: _Call, method: str, params: Params, timeout: float | None) -> None:
+    def _start(self, answer: _Answer, call: OutgoingCall) -> None:
         try:
-            call.give_up = self._driver.start_call(self.peer_id, method, params, timeout, call.answered)
+            answer.give_up = self._driver.start_call(self.peer_id, call)
         except Exception as error:
             # Whatever went wrong, somebody waits for an answer.
-            call.answered(None, error)
+            answer.arrived(None, error)
 
     @staticmethod
-    def _give_up(call: _Call) -> None:
-        if call.give_up is not None:
-            call.give_up()
+    def _give_up(answer: _Answer) -> None:
+        if answer.give_up is not None:
+            answer.give_up()
 
-    async def _notify(self, method: str, params: Params) -> None:
+    async def _notify(self, method: str, params: Params, writers: list[Writer], sources: Sources | None) -> None:
         link = await self._driver.connect(self.peer_id)
-        link.send_notification(method, params)
+        link.send_notification(method, params, writers, sources)

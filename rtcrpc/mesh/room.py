@@ -20,6 +20,7 @@ from rtcrpc.mesh.membership import Entry, LinkState
 from rtcrpc.mesh.remote_peer import RemotePeer
 from rtcrpc.runtime import Mailbox, Runtime
 from rtcrpc.signaling.base import Member
+from rtcrpc.stream.writer import Submits
 
 __all__ = ["EventKind", "Room", "RoomEvent"]
 
@@ -80,12 +81,15 @@ class Room:
     peer stands; `signaling` how the way to the bootstrap stands.
     """
 
-    def __init__(self, name: str, own_id: str, own_name: str, runtime: Runtime) -> None:
+    def __init__(
+        self, name: str, own_id: str, own_name: str, runtime: Runtime, pool: Submits | None = None
+    ) -> None:
         self.name = name
         self.peer_id = own_id
         self.own_name = own_name
         self.signaling_state = "connecting"
         self._runtime = runtime
+        self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._mailboxes: dict[asyncio.AbstractEventLoop, Mailbox] = {}
         self._mailboxes_lock = threading.Lock()
@@ -285,7 +289,12 @@ class Room:
         if remote is None:
             assert self._driver is not None, "there are no peers before there is a driver"
             remote = self._known[peer_id] = RemotePeer(
-                peer_id, name, driver=self._driver, runtime=self._runtime, mailbox_of=self._mailbox_of
+                peer_id,
+                name,
+                driver=self._driver,
+                runtime=self._runtime,
+                mailbox_of=self._mailbox_of,
+                pool=self._pool,
             )
         return remote
 

@@ -15,8 +15,9 @@ from rtcrpc import codes
 from rtcrpc.errors import CallCancelled, DeadlineExceeded, EncodeError, Error, error_to_wire
 from rtcrpc.service.context import Caller, Context, enter
 from rtcrpc.service.method import Method
-from rtcrpc.service.result import ResultMismatch, to_wire
+from rtcrpc.service.result import ResultMismatch
 from rtcrpc.service.schema import InvalidParams, Params
+from rtcrpc.wire import to_wire
 
 __all__ = ["Call", "Failure", "Respondent", "run_in_pool", "start_on_loop", "stop_on_loop"]
 
@@ -226,7 +227,7 @@ def _sendable(call: Call, data: dict[str, Any] | None) -> dict[str, Any] | None:
     if data is None:
         return None
     try:
-        sendable: dict[str, Any] = to_wire(data)
+        sendable: dict[str, Any] = to_wire(data, "data")
     except EncodeError as error:
         logger.error("%s: the detail of its error was not sent: %s", call.method.name, error)
         return None

@@ -10,6 +10,7 @@ from types import CodeType, MethodType
 from typing import Any, Literal, get_type_hints
 
 from rtcrpc.errors import ExposeError
+from rtcrpc.service.array_types import with_arrays
 from rtcrpc.service.docstring import Doc, read_docstring
 from rtcrpc.service.result import Result
 from rtcrpc.service.schema import Parameters
@@ -125,8 +126,9 @@ def _hints(name: str, plain: Any, names: Mapping[str, Any] | None) -> dict[str, 
     if not hasattr(plain, "__annotations__"):
         return {}
     try:
-        return get_type_hints(plain, localns=dict(names) if names else None, include_extras=True)
+        hints = get_type_hints(plain, localns=dict(names) if names else None, include_extras=True)
     except NameError:
         raise
     except Exception as error:
         raise ExposeError(f"{name}: an annotation can't be read: {error}") from error
+    return {parameter: with_arrays(hint) for parameter, hint in hints.items()}

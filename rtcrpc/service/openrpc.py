@@ -13,8 +13,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 
 from rtcrpc.errors import EncodeError
-from rtcrpc.service.result import to_wire
 from rtcrpc.service.schema import Parameter, make_adapter
+from rtcrpc.wire import to_wire
 
 if TYPE_CHECKING:
     from rtcrpc.service.method import Method
@@ -34,7 +34,7 @@ def openrpc_document(methods: Iterable[Method], *, title: str, version: str = "1
     """The document of `methods`. Schemas that they share are in `components.schemas`.
 
     Members that begin with `x-` are ours: `x-variadic` on a parameter that takes all further arguments,
-    "positional" or "named"; `x-idempotent` on a method that may be run twice.
+    "positional" or "named"; `x-idempotent` on a method that may be run twice; `x-array` in the schema of an array of numbers.
     """
     methods = list(methods)
     schemas, components = _schemas(methods)
@@ -101,7 +101,7 @@ def _parameter(item: Parameter, schema: JsonSchemaValue, text: str | None) -> di
     elif item.default is not _EMPTY:
         # A default without a form on the wire is left out; that there is one shows in `required`.
         with contextlib.suppress(EncodeError):
-            schema = {**schema, "default": to_wire(item.default)}
+            schema = {**schema, "default": to_wire(item.default, item.name)}
     described["required"] = item.required
     described["schema"] = schema
     return described

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import collections
 import collections.abc
-import dataclasses
-import datetime
-import decimal
-import enum
 import inspect
-import pathlib
-import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, cast, get_origin
 
-from pydantic import BaseModel, RootModel, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, ValidationError
 
-from rtcrpc.errors import EncodeError, ExposeError
+from rtcrpc.errors import ExposeError
 from rtcrpc.service.issues import find_issues, one_line
 from rtcrpc.service.schema import make_adapter
 from rtcrpc.service.strictness import make_validator, strict
+from rtcrpc.wire import PLAIN, to_wire
 
-__all__ = ["Result", "ResultMismatch", "to_wire"]
+__all__ = ["Result", "ResultMismatch"]
 
-_PLAIN: frozenset[type] = frozenset({str, int, float, bool, type(None), bytes})
 _PLAIN_FOR: dict[Any, frozenset[type]] = {
     str: frozenset({str}),
     int: frozenset({int}),
@@ -33,8 +26,8 @@ _PLAIN_FOR: dict[Any, frozenset[type]] = {
     bytes: frozenset({bytes}),
     None: frozenset({type(None)}),
     type(None): frozenset({type(None)}),
-    Any: _PLAIN,
-    object: _PLAIN,
+    Any: PLAIN,
+    object: PLAIN,
 }
 _PLAIN_SCHEMAS = frozenset({"int", "float", "str", "bool", "none", "bytes"})
 _OPEN_SCHEMAS = frozenset(
@@ -74,7 +67,7 @@ class Result:
         # Without a promise there is nothing to check or to convert by; `to_wire` goes by the value.
         self._validate: Callable[[Any], Any] | None = None
         self._complete = False
-        if self._plain is not _PLAIN:
+        if self._plain is not PLAIN:
             schema = strict(self.adapter.core_schema)
             self._validate = make_validator(schema).validate_python
             self._complete = _all_plain(cast("dict[str, Any]", self.adapter.core_schema))
@@ -95,104 +88,7 @@ class Result:
                 raise ResultMismatch(f"the result of {self.method}: {error}") from None
             if self._complete:
                 return value
-        return to_wire(value)
-
-
-def to_wire(value: Any) -> Any:
-    """`value` in types of the wire: models and dataclasses as maps, enums by their value, sets and tuples as
-    lists.
-
-    Decimals, UUIDs, dates, durations, times without a zone and paths become text; a time with a zone stays
-    what it is. Raises `EncodeError`, which names the place, for everything else.
-    """
-    try:
-        return _wire(value)
-    except _Stuck as error:
-        raise EncodeError(f"result{''.join(reversed(error.steps))}: {error.reason}") from None
-    except RecursionError:
-        raise EncodeError("result: the value nests too deep, or holds itself") from None
-
-
-class _Stuck(Exception):
-    """A value that can't travel; the steps to it are gathered, innermost first, on the way out."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.steps: list[str] = []
-
-
-def _wire(value: Any) -> Any:
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if kind is list:
-        # A long list of plain values is left alone at the speed of C.
-        return value if _PLAIN.issuperset(map(type, value)) else _items(value)
-    if kind is dict:
-        return _members(value)
-    return _convert(value)
-
-
-def _convert(value: Any) -> Any:
-    if isinstance(value, enum.Enum):
-        return _wire(value.value)
-    if isinstance(value, RootModel):
-        return _wire(value.root)
-    if isinstance(value, BaseModel):
-        return _wire(value.model_dump(by_alias=True))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _members({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
-    if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
-        return _items(value)
-    if isinstance(value, collections.abc.Mapping):
-        return _members(value)
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    if isinstance(value, datetime.datetime):
-        return value.isoformat() if value.tzinfo is None else value
-    if isinstance(value, (datetime.date, datetime.time)):
-        return value.isoformat()
-    if isinstance(value, datetime.timedelta):
-        return _DURATION.dump_python(value, mode="json")
-    if isinstance(value, (decimal.Decimal, uuid.UUID, pathlib.PurePath)):
-        return str(value)
-    plains: tuple[Callable[[Any], Any], ...] = (int, float, str, bytes)
-    for plain in plains:
-        if isinstance(value, cast(type, plain)):
-            return plain(value)
-    raise _Stuck(
-        f"a value of type {type(value).__name__} can't travel; return plain values, lists, maps, dataclasses or models"
-    )
-
-
-def _items(values: Iterable[Any]) -> list[Any]:
-    items: list[Any] = []
-    for item in values:
-        try:
-            items.append(_wire(item))
-        except _Stuck as error:
-            error.steps.append(f"[{len(items)}]")
-            raise
-    return items
-
-
-def _members(mapping: Mapping[Any, Any]) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for key, value in mapping.items():
-        name = key if type(key) is str else _key(key)
-        try:
-            members[name] = _wire(value)
-        except _Stuck as error:
-            error.steps.append(f".{name}")
-            raise
-    return members
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, bool) or not isinstance(key, (str, int, float, uuid.UUID, enum.Enum)):
-        raise _Stuck(f"expected text as the key of a map, got {type(key).__name__}")
-    return str(key.value if isinstance(key, enum.Enum) else key)
+        return to_wire(value, "result")
 
 
 def _hashable(value: Any) -> bool:
@@ -220,4 +116,3 @@ def _all_plain(schema: dict[str, Any]) -> bool:
 
 
 _ANY: dict[str, Any] = {"type": "any"}
-_DURATION: TypeAdapter[datetime.timedelta] = TypeAdapter(datetime.timedelta)

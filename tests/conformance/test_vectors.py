@@ -13,7 +13,7 @@ from support.sessions import Party, ready_pair
 from rtcrpc.core import events
 from rtcrpc.core.codec import JsonCodec, MessagePackCodec
 from rtcrpc.core.envelope import ErrorResponse, Malformed, Notification, Request, Response
-from rtcrpc.core.frames import FrameReader, decode_varint, encode_varint
+from rtcrpc.core.frames import FrameReader
 from rtcrpc.core.handshake import check_hello, parse_hello, role_of, transcript
 from rtcrpc.core.identity import (
     Identity,
@@ -27,6 +27,7 @@ from rtcrpc.core.identity import (
 )
 from rtcrpc.core.invite import Invite
 from rtcrpc.core.session import Session, SessionConfig, SessionState
+from rtcrpc.core.varint import decode_varint, encode_varint
 from rtcrpc.errors import DecodeError, HandshakeError, InviteError, ProtocolError
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "schemas" / "vectors"
@@ -167,7 +168,7 @@ def reader_for(case: dict[str, Any]) -> FrameReader:
 def test_a_varint(case: dict[str, Any]) -> None:
     data = bytes.fromhex(case["hex"])
     assert encode_varint(case["value"]) == data
-    assert decode_varint(data, 0) == (case["value"], len(data))
+    assert decode_varint(data, 0, 2**32 - 1) == (case["value"], len(data))
 
 
 @cases("frames", "valid")

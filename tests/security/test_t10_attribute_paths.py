@@ -159,7 +159,7 @@ _ALLOWED = {
     ("__init__.py", "__getattr__"): "the table of public names",
     ("service/registry.py", "_mark"): "a constant: the mark itself",
     ("service/registry.py", "_add_object"): "the attributes of a class, when one of its objects is exposed",
-    ("service/result.py", "_convert"): "the fields of a dataclass that a function returned",
+    ("wire.py", "_convert"): "the fields of a dataclass that is given or returned",
     ("bootstrap/config.py", "__post_init__"): "the fields of the configuration",
     ("core/invite.py", "to_fragment"): "the fields of an invite",
     ("cli/load.py", "load_registry"): "what the user of the command line typed",

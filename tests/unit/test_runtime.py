@@ -9,10 +9,11 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 
 import pytest
 
-from rtcrpc.runtime import Mailbox, Runtime
+from rtcrpc.runtime import Errands, Mailbox, Runtime
 
 BOUND = 10.0
 
@@ -231,6 +232,35 @@ def test_run_sync_on_the_network_thread_is_refused(runtime: Runtime) -> None:
         runtime.run_sync(nested())
 
 
+def test_errands_run_on_the_thread_that_waits(runtime: Runtime) -> None:
+    errands: Errands = SimpleQueue()
+    ran: list[str] = []
+
+    async def work() -> int:
+        for _ in range(3):
+            errands.put(lambda: ran.append(threading.current_thread().name))
+        return 42
+
+    assert runtime.run_sync(work(), errands) == 42
+    assert ran == [threading.current_thread().name] * 3
+
+
+def test_an_errand_that_fails_cancels_the_work(runtime: Runtime) -> None:
+    errands: Errands = SimpleQueue()
+    ended = threading.Event()
+
+    async def work() -> None:
+        errands.put(lambda: 1 / 0)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with pytest.raises(ZeroDivisionError):
+        runtime.run_sync(work(), errands)
+    assert ended.is_set()
+
+
 async def test_call_soon(runtime: Runtime) -> None:
     done = threading.Event()
     runtime.call_soon(done.set)
@@ -398,6 +428,29 @@ def test_an_interrupt_of_run_sync_cancels_and_waits() -> None:
                 print("ended", flush=True)
         try:
             runtime.run_sync(wait())
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["ended", "interrupted"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
+def test_an_interrupt_of_run_sync_under_a_running_loop() -> None:
+    done = run_python("""
+        import asyncio, signal, threading
+        from rtcrpc.runtime import Runtime
+        runtime = Runtime.default()
+        async def wait():
+            runtime.loop.call_soon(signal.pthread_kill, threading.main_thread().ident, signal.SIGINT)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                print("ended", flush=True)
+        async def main():
+            runtime.run_sync(wait())
+        try:
+            asyncio.run(main())
         except KeyboardInterrupt:
             print("interrupted", flush=True)
     """)

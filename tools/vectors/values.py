@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,12 +15,13 @@ __all__ = ["make"]
 
 MAX_DEPTH = 64
 MAX_INT_BITS = 4096
+DTYPES = ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
 
 
 def make() -> dict[str, Any]:
     """The content of `values.json`."""
     return {
-        "valid": [*plain(), *numbers(), *binary(), *times(), *escapes(), *containers()],
+        "valid": [*plain(), *numbers(), *binary(), *times(), *arrays(), *streams(), *escapes(), *containers()],
         "readable": readable(),
         "refusedJson": refused_json(),
         "refusedMessagePack": refused_messagepack(),
@@ -130,6 +133,83 @@ def times() -> list[dict[str, Any]]:
     return cases
 
 
+def array_ext(dtype: int, shape: list[int], data: bytes) -> bytes:
+    """Extension 2, whether or not its parts fit each other."""
+    head = bytes([dtype, len(shape)]) + b"".join(map(varint, shape))
+    return pack(msgpack.ExtType(2, head + bytes(-len(head) % 8) + data))
+
+
+def array_form(dtype: str, shape: list[Any], data: bytes) -> str:
+    """The JSON form of an array, whether or not its parts fit each other."""
+    return compact({"$array": [dtype, shape, unpadded(data)]})
+
+
+def arrays() -> list[dict[str, Any]]:
+    """Arrays of each dtype and of unusual shapes."""
+    items = {
+        "b1": struct.pack("<3?", True, False, True),
+        "i1": struct.pack("<3b", -128, -1, 127),
+        "i2": struct.pack("<3h", -(2**15), 258, 2**15 - 1),
+        "i4": struct.pack("<3i", -(2**31), 66051, 2**31 - 1),
+        "i8": struct.pack("<3q", -(2**63), 2**53 + 1, 2**63 - 1),
+        "u1": bytes([0, 1, 255]),
+        "u2": struct.pack("<3H", 0, 258, 2**16 - 1),
+        "u4": struct.pack("<3I", 0, 66051, 2**32 - 1),
+        "u8": struct.pack("<3Q", 0, 2**53 + 1, 2**64 - 1),
+        "f2": struct.pack("<3e", -1.5, 65504.0, float("inf")),
+        "f4": struct.pack("<3f", -1.5, 1e38, float("-inf")),
+        "f8": struct.pack("<3d", -0.0, 1e300, float("inf")),
+    }
+    samples: list[tuple[str, str, list[int], bytes]] = [
+        (f"an array of {dtype}", dtype, [3], items[dtype]) for dtype in DTYPES
+    ]
+    samples += [
+        ("an array of no dimensions", "f8", [], items["f8"][:8]),
+        ("an array of one item", "u1", [1], b"\x07"),
+        ("an array of no items", "i4", [0], b""),
+        ("an array of 0 times 2^40 items", "u1", [0, 2**40], b""),
+        ("a matrix of 2 rows and 3 columns", "i2", [2, 3], struct.pack("<6h", *range(6))),
+        ("a picture of 2 times 2 pixels", "u1", [2, 2, 3], bytes(range(12))),
+        ("an array whose head needs no zeros", "u1", [1, 1, 1, 1, 1, 2], b"ab"),
+        ("an array whose length takes two bytes", "u1", [200], bytes(range(200))),
+        ("an array of 32 dimensions", "b1", [1] * 32, b"\x01"),
+        ("an array with a NaN that carries bits", "f4", [2], bytes.fromhex("0100c07f0100a0ff")),
+        ("an array longer than 255 bytes", "u4", [75], struct.pack("<75I", *range(75))),
+    ]
+    cases = [
+        case(name, array_form(dtype, shape, data), array_ext(DTYPES.index(dtype), shape, data))
+        for name, dtype, shape, data in samples
+    ]
+    one = array_ext(5, [1], b"\x07")
+    form = array_form("u1", [1], b"\x07")
+    deep_json, deep_packed = "[" * MAX_DEPTH + form + "]" * MAX_DEPTH, b"\x91" * MAX_DEPTH + one
+    return [
+        *cases,
+        case("arrays in a list and a map", f'{{"a":[{form},{form}]}}', pack({"a": [0, 0]})[:-2] + one * 2),
+        case("an array as deep as allowed", deep_json, deep_packed),
+    ]
+
+
+def streams() -> list[dict[str, Any]]:
+    """Where a stream stands."""
+    samples = {"1": 1, "127": 127, "128": 128, "2^32": 2**32, "2^53-1, the last": 2**53 - 1}
+    cases = []
+    for name, number in samples.items():
+        packed = pack(msgpack.ExtType(3, varint(number)))
+        cases.append(case(f"stream {name}", compact({"$stream": number}), packed))
+    everywhere = {"a": [msgpack.ExtType(3, b"\x01"), {"b": msgpack.ExtType(3, b"\x02")}]}
+    return [*cases, case("streams in a list and a map", '{"a":[{"$stream":1},{"b":{"$stream":2}}]}', pack(everywhere))]
+
+
+def varint(value: int) -> bytes:
+    """Unsigned LEB128, shortest."""
+    out = []
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
 def escapes() -> list[dict[str, Any]]:
     """Maps that could be taken for a $ form."""
     samples: dict[str, tuple[Any, Any]] = {
@@ -210,7 +290,6 @@ def refused_json() -> list[dict[str, Any]]:
     return [
         refuse("unknown $ form", '{"$foo":1}', neither),
         refuse("$ alone", '{"$":1}', neither),
-        refuse("$array, which is reserved", '{"$array":{}}', neither),
         refuse("$INT", '{"$INT":"5"}', neither),
         refuse("$int with a number", '{"$int":5}', "the integer is text"),
         refuse("$int empty", '{"$int":""}', "BigInt('') is 0"),
@@ -246,6 +325,13 @@ def refused_json() -> list[dict[str, Any]]:
         refuse("$time of a day that is not", '{"$time":"2026-02-30T00:00:00Z"}', "Date() makes 2 March of it"),
         refuse("$time as a number", '{"$time":0}', "RFC 3339"),
         refuse("$time in words", '{"$time":"tomorrow"}', "RFC 3339"),
+        *refused_arrays(refuse),
+        refuse("$stream 0", '{"$stream":0}', "ids count up from 1"),
+        refuse("$stream negative", '{"$stream":-1}', "ids count up from 1"),
+        refuse("$stream 2^53", '{"$stream":{"$int":"9007199254740992"}}', "ids end at 2^53-1"),
+        refuse("$stream with a fraction", '{"$stream":1.5}', "an id is an integer"),
+        refuse("$stream with text", '{"$stream":"1"}', "an id is a number"),
+        refuse("$stream true", '{"$stream":true}', "bool is an int in Python"),
         refuse("a lone high surrogate", '"\\ud800"', "well-formed Unicode"),
         refuse("a lone low surrogate", '"a\\udc00b"', "well-formed Unicode"),
         refuse("surrogates in the wrong order", '"\\udc00\\ud800"', "well-formed Unicode"),
@@ -259,6 +345,36 @@ def refused_json() -> list[dict[str, Any]]:
         refuse("single quotes", "'a'", "not JSON"),
         refuse("a leading zero", "01", "not JSON"),
         refuse("a control character in text", '"a\nb"', "not JSON"),
+    ]
+
+
+def refused_arrays(refuse: Callable[[str, str, str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON that begins like an array."""
+    dtype = "one of the twelve dtypes"
+    length = "the dimensions say how many items there are"
+    return [
+        refuse("$array with a map", '{"$array":{}}', "a list of three"),
+        refuse("$array with text", '{"$array":"u1"}', "a list of three"),
+        refuse("$array without items", '{"$array":["u1",[0]]}', "a list of three"),
+        refuse("$array with a fourth", '{"$array":["u1",[0],"",0]}', "a list of three"),
+        refuse("$array of f16", array_form("f16", [1], bytes(16)), dtype),
+        refuse("$array of complex numbers", array_form("c8", [1], bytes(8)), dtype),
+        refuse("$array with a byte order", array_form("<f4", [1], bytes(4)), dtype),
+        refuse("$array of constructor", array_form("constructor", [1], bytes(1)), "objects of JavaScript inherit it"),
+        refuse("$array with a number for a shape", '{"$array":["u1",1,"AA"]}', "a list of dimensions"),
+        refuse("$array with text for a dimension", array_form("u1", ["1"], b"\0"), "dimensions are integers"),
+        refuse("$array with true for a dimension", array_form("u1", [True], b"\0"), "bool is an int in Python"),
+        refuse("$array with a negative dimension", array_form("u1", [-1, -1], b"\0"), "the product alone would fit"),
+        refuse("$array with half a dimension", array_form("u1", [0.5, 2], b"\0"), "dimensions are integers"),
+        refuse("$array of 33 dimensions", array_form("u1", [1] * 33, b"\0"), "maxDimensions"),
+        refuse("$array with an item too few", array_form("u2", [2], b"\0\0"), length),
+        refuse("$array with a byte too many", array_form("u2", [1], b"\0\0\0"), length),
+        refuse("$array of 2^32 times 2^32", array_form("u1", [2**32, 2**32], b""), "the product is 0 in 64 bits"),
+        refuse("$array of 0 times 2^52 times 2", array_form("u1", [0, 2**52, 2], b""), "what numpy can't hold either"),
+        refuse("$array with padding", '{"$array":["u1",[1],"AA=="]}', "unpadded"),
+        refuse("$array with bits left over", '{"$array":["u1",[1],"AB"]}', "one text for one value"),
+        refuse("$array with a list of items", '{"$array":["u1",[1],[0]]}', "base64url"),
+        refuse("$array with a 2 for a boolean", array_form("b1", [2], b"\1\2"), "0 or 1"),
     ]
 
 
@@ -294,8 +410,14 @@ def refused_messagepack() -> list[dict[str, Any]]:
         refuse("a map with nil for a key", "81c001", keys),
         refuse("a map with a list for a key", "819001", keys),
         refuse("a key that is not UTF-8", "81a1ff01", utf8),
-        refuse("extension 2, reserved for arrays", "d40200", "announced by no feature yet"),
-        refuse("extension 3, reserved for streams", "d40300", "announced by no feature yet"),
+        *refused_extensions_2(refuse),
+        refuse("extension 3: stream 0", "d40300", "ids count up from 1"),
+        refuse("extension 3 without a byte", "c70003", "an id has at least one"),
+        refuse("extension 3 with an id that does not end", "d40380", "truncated"),
+        refuse("extension 3 with a zero byte too many", "d5038100", shortest),
+        refuse("extension 3 with bytes after the id", "d5030101", shortest),
+        refuse("extension 3: stream 2^53", pack(msgpack.ExtType(3, varint(2**53))), "ids end at 2^53-1"),
+        refuse("extension 3 with an id of nine bytes", pack(msgpack.ExtType(3, b"\x81" * 8 + b"\x01")), "8 bytes"),
         refuse("extension 4, reserved for references", "d40400", "announced by no feature yet"),
         refuse("extension 5", "d40500", "unknown extensions are refused"),
         refuse("extension 127", "d47f00", "unknown extensions are refused"),
@@ -310,4 +432,35 @@ def refused_messagepack() -> list[dict[str, Any]]:
         refuse("timestamp past the last year", "c70cff000000007fffffffffffffff", "no date has it"),
         refuse("a list too deep", pack(nested(MAX_DEPTH + 1)), "maxDepth"),
         refuse("10,000 lists", b"\x91" * 10_000 + b"\xc0", "a decoder that recurses runs out of stack"),
+    ]
+
+
+def refused_extensions_2(refuse: Callable[[str, bytes | str, str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Extensions that are no array."""
+    shortest = "the shortest form: one encoding for one value"
+    length = "the dimensions say how many items there are"
+
+    def ext(data: str) -> bytes:
+        return pack(msgpack.ExtType(2, bytes.fromhex(data)))
+
+    return [
+        refuse("extension 2 without a byte", "c70002", "truncated"),
+        refuse("extension 2 of one byte", "d40205", "truncated"),
+        refuse("extension 2 with dtype 12", array_ext(12, [1], b"\0"), "one of the twelve dtypes"),
+        refuse("extension 2 of 33 dimensions", array_ext(5, [1] * 33, b"\0"), "maxDimensions"),
+        refuse("extension 2 that ends within a dimension", ext("050180"), "truncated"),
+        refuse("extension 2 that lacks a dimension", ext("050201"), "truncated"),
+        refuse("extension 2 that ends within the zeros", ext("05010000"), "truncated"),
+        refuse("extension 2 with a dimension in two bytes", ext("0501810000000000" + "07"), shortest),
+        refuse("extension 2 with a dimension of 2^53", array_ext(5, [2**53], b""), "below 2^53"),
+        refuse(
+            "extension 2 with another byte for a zero", ext("0501010000000001" + "07"), "zeros: one form for one value"
+        ),
+        refuse("extension 2 with an item too few", array_ext(6, [2], b"\0\0"), length),
+        refuse("extension 2 with a byte too many", array_ext(6, [1], b"\0\0\0"), length),
+        refuse("extension 2 with items where there are none", array_ext(6, [0], b"\0\0"), length),
+        refuse("extension 2 of 2^32 times 2^32", array_ext(5, [2**32, 2**32], b""), "the product is 0 in 64 bits"),
+        refuse("extension 2 of 2^50 times 8 bytes", array_ext(4, [2**50], b""), "the length is 2^53"),
+        refuse("extension 2 of 0 times 2^52 times 2", array_ext(5, [0, 2**52, 2], b""), "what numpy can't hold either"),
+        refuse("extension 2 with a 2 for a boolean", array_ext(0, [2], b"\1\2"), "0 or 1"),
     ]

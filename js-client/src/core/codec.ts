@@ -53,11 +53,14 @@ export class MessagePackCodec implements Codec<Uint8Array> {
     }
   }
 
-  decode(data: Uint8Array): Message[] {
+  /** `sizes`: gets the length of each envelope, which is what a message of a stream costs (section 7.2). */
+  decode(data: Uint8Array, sizes?: number[]): Message[] {
     const reader = new Reader(data);
     const envelopes: Message[] = [];
     do {
+      const start = reader.position;
       envelopes.push(readEnvelope(reader));
+      sizes?.push(reader.position - start);
       if (envelopes.length > MOST_ENVELOPES) throw invalid(`expected at most ${MOST_ENVELOPES} envelopes in a message, got more`);
     } while (!reader.isAtEnd);
     return envelopes;

@@ -70,6 +70,9 @@ export type Envelope = Message | Batch;
 /** The meta of an envelope that has none; absent is the same as empty. */
 export const NO_META: Meta = Object.freeze(Object.create(null) as WireMap);
 
+/** No streams: what most messages hold. */
+export const NO_STREAMS: readonly number[] = Object.freeze([]);
+
 export function request(id: Id, method: string, params: Params = [], meta: Meta = NO_META): Request {
   return { type: "Request", id, method, params, meta };
 }

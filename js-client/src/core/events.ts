@@ -42,6 +42,8 @@ export interface RequestReceived {
   readonly method: string;
   readonly params: Params;
   readonly meta: Meta;
+  /** The streams that stand in the params as `StreamRef`; ours to read from here, or to stop. */
+  readonly streams: readonly number[];
 }
 
 /** A notification to serve. */
@@ -50,6 +52,7 @@ export interface NotificationReceived {
   readonly method: string;
   readonly params: Params;
   readonly meta: Meta;
+  readonly streams: readonly number[];
 }
 
 /** The caller of the open request `id` no longer wants the answer. Stop it if possible, and answer. */
@@ -63,6 +66,7 @@ export interface ResponseReceived {
   readonly type: "ResponseReceived";
   readonly id: number;
   readonly result: unknown;
+  readonly streams: readonly number[];
 }
 
 /** Our call `id` was answered with an error. */
@@ -76,6 +80,48 @@ export interface ErrorReceived {
 export interface CallFailed {
   readonly type: "CallFailed";
   readonly id: number;
+  readonly error: LocalError;
+}
+
+/** How far our call `id` has come. */
+export interface ProgressReceived {
+  readonly type: "ProgressReceived";
+  readonly id: number;
+  readonly done: number;
+  /** Null where the function does not know. */
+  readonly total: number | null;
+  /** Text for people, or empty. */
+  readonly message: string;
+}
+
+/** The next items of a stream that we read. When the program has taken them, say `creditStream(stream, size)`. */
+export interface StreamItems {
+  readonly type: "StreamItems";
+  readonly stream: number;
+  readonly items: unknown[];
+  /** What the message cost, in bytes. */
+  readonly size: number;
+  /** The streams that stand in the items. */
+  readonly streams: readonly number[];
+}
+
+/** No more items of a stream that we read; `error` null for a good end. */
+export interface StreamEnded {
+  readonly type: "StreamEnded";
+  readonly stream: number;
+  readonly error: RtcRpcError | null;
+}
+
+/** A stream of ours has room: give it items until `isStreamFull`. */
+export interface StreamWritable {
+  readonly type: "StreamWritable";
+  readonly stream: number;
+}
+
+/** Nobody wants a stream of ours any more: the reader said so, or its call was given up, or the session ended. End its source. */
+export interface StreamStopped {
+  readonly type: "StreamStopped";
+  readonly stream: number;
   readonly error: LocalError;
 }
 
@@ -112,6 +158,11 @@ export type SessionEvent =
   | ResponseReceived
   | ErrorReceived
   | CallFailed
+  | ProgressReceived
+  | StreamItems
+  | StreamEnded
+  | StreamWritable
+  | StreamStopped
   | TokenReceived
   | PongReceived
   | SessionClosed;

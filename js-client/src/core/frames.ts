@@ -3,6 +3,7 @@
 import * as codes from "../codes.js";
 import { DecodeError, ProtocolError } from "../errors.js";
 import { MAX_FRAME, MAX_MESSAGE, MAX_TRANSFERS, TRANSFER_SECONDS } from "../limits.js";
+import { decodeVarint, encodeVarint } from "./varint.js";
 
 /** The first byte of a binary frame. */
 export const FrameType = Object.freeze({
@@ -13,7 +14,6 @@ export const FrameType = Object.freeze({
   LAST_TEXT_PART: 4,
 });
 
-const MAX_VARINT_BYTES = 5;
 const MAX_TRANSFER_ID = 0xffff_ffff;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -31,35 +31,6 @@ export function utf8Length(text: string): number {
     } else size += 2;
   }
   return size;
-}
-
-/** Unsigned LEB128 in its shortest form. */
-export function encodeVarint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  // Arithmetic, not shifts: those are of 32 bits with a sign.
-  while (value > 0x7f) {
-    bytes.push((value % 128) | 0x80);
-    value = Math.floor(value / 128);
-  }
-  bytes.push(value);
-  return Uint8Array.from(bytes);
-}
-
-/** The transfer id that begins at `start`, and where the rest begins. `DecodeError` for a long, unfinished or too large one. */
-export function decodeVarint(data: Uint8Array, start: number): [value: number, rest: number] {
-  let value = 0;
-  for (let i = 0; i < MAX_VARINT_BYTES; i++) {
-    const byte = data[start + i];
-    if (byte === undefined) break;
-    value += (byte & 0x7f) * 2 ** (7 * i);
-    if ((byte & 0x80) === 0) {
-      if ((byte === 0 && i > 0) || value > MAX_TRANSFER_ID) {
-        throw new DecodeError("expected a transfer id in its shortest form, below 2^32");
-      }
-      return [value, start + i + 1];
-    }
-  }
-  throw new DecodeError(`expected a transfer id of at most ${MAX_VARINT_BYTES} bytes, got one that does not end`);
 }
 
 /** The frames, each at most `maxFrame` bytes, that carry `data` (not empty) as transfer `transferId`. `isText`: it is the UTF-8 of a text. */
@@ -148,7 +119,7 @@ export class FrameReader {
     if (type === FrameType.ENVELOPES) return frame.subarray(1);
     if (type === undefined) throw new DecodeError("expected a frame to have a type, got an empty one");
     if (type > FrameType.LAST_TEXT_PART) throw new DecodeError(`expected a frame of type 0 to ${FrameType.LAST_TEXT_PART}, got ${type}`);
-    const [id, rest] = decodeVarint(frame, 1);
+    const [id, rest] = decodeVarint(frame, 1, MAX_TRANSFER_ID);
     const isText = type >= FrameType.TEXT_PART;
     const transfer = this.#takePart(id, frame.subarray(rest), isText, now);
     if (type === FrameType.PART || type === FrameType.TEXT_PART) return null;

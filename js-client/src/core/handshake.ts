@@ -1,7 +1,7 @@
 /** The hello and the proof: who is there, bound to this connection and to nothing else (protocol section 6). */
 
 import { DecodeError, HandshakeError, IdentityMismatch, VersionMismatch } from "../errors.js";
-import { MAX_FRAME, MAX_IN_FLIGHT, MAX_MESSAGE, MAX_NAME_LENGTH } from "../limits.js";
+import { MAX_FRAME, MAX_IN_FLIGHT, MAX_MESSAGE, MAX_NAME_LENGTH, STREAM_WINDOW } from "../limits.js";
 import { b64urlDecode, b64urlEncode, parsePeerId, signaturePayload } from "./identity.js";
 
 export const DOMAIN = "rtcrpc-id-v1";
@@ -24,6 +24,8 @@ export interface Hello {
   readonly maxFrame: number;
   readonly maxMessage: number;
   readonly maxInFlight: number;
+  /** Bytes of each stream that may be sent to this peer before it gives more credit (section 7.2). */
+  readonly streamWindow: number;
 }
 
 /** A hello with the defaults of this implementation. */
@@ -36,6 +38,7 @@ export function makeHello(hello: Pick<Hello, "key" | "nonce" | "name"> & Partial
     maxFrame: MAX_FRAME,
     maxMessage: MAX_MESSAGE,
     maxInFlight: MAX_IN_FLIGHT,
+    streamWindow: STREAM_WINDOW,
     ...hello,
   };
 }
@@ -53,6 +56,7 @@ export function buildHello(hello: Hello): string {
     maxMessage: hello.maxMessage,
     maxInFlight: hello.maxInFlight,
     name: hello.name,
+    streamWindow: hello.streamWindow,
   };
   return JSON.stringify({ jsonrpc: "2.0", method: "rpc.hello", params });
 }
@@ -64,17 +68,20 @@ export function parseHello(params: unknown): Hello {
   try {
     const key = text(members, "key", MAX_FIELD);
     parsePeerId(key);
+    const features = new Set(words(members, "features"));
     return {
       key,
       nonce: b64urlDecode(text(members, "nonce", MAX_FIELD), NONCE_BYTES),
       name: text(members, "name", MAX_NAME_LENGTH),
       versions: list(members, "versions").map((version) => integer("versions", version, 0)),
       level: integer("level", members["level"], 1),
-      features: new Set(words(members, "features")),
+      features,
       encodings: new Set(words(members, "encodings")),
       maxFrame: integer("maxFrame", members["maxFrame"], LEAST_FRAME),
       maxMessage: integer("maxMessage", members["maxMessage"], 1),
       maxInFlight: integer("maxInFlight", members["maxInFlight"], 1),
+      // A peer without streams has no use for it.
+      streamWindow: "streamWindow" in members || features.has("streams") ? integer("streamWindow", members["streamWindow"], 1) : STREAM_WINDOW,
     };
   } catch (error) {
     throw error instanceof DecodeError ? new HandshakeError(`hello: ${error.message}`) : error;

@@ -8,11 +8,12 @@
 
 import { DecodeError } from "../errors.js";
 import { MAX_DEPTH } from "../limits.js";
+import { arrayText, asArray } from "./arrays.js";
 import { b64urlEncode } from "./identity.js";
-import { entriesOf, fromForm, isWellFormed, refusal, refuseDepth, refuseLongInt, refuseSurrogates, timeText, type Value, within } from "./values.js";
+import { entriesOf, fromForm, isWellFormed, refusal, refuseDepth, refuseLongInt, refuseSurrogates, refuseUnsound, StreamRef, timeText, type Value, within } from "./values.js";
 
-// What stands around a value: a batch, the envelope, its error; and inside the innermost list the object of one $ form.
-const MAX_NESTING = MAX_DEPTH + 4;
+// What stands around a value: a batch, the envelope, its error; and inside the innermost list the object of a $ form, with the two lists of an array.
+const MAX_NESTING = MAX_DEPTH + 6;
 
 const PLAIN = /^[^"\\\u0000-\u001f\ud800-\udfff]*$/;
 
@@ -55,7 +56,11 @@ function writeObject(value: object, depth: number): string {
   if (value instanceof Uint8Array) return `{"$bytes":"${b64urlEncode(value)}"}`;
   if (value instanceof Date) return `{"$time":"${timeText(value)}"}`;
   if (value instanceof ArrayBuffer) return `{"$bytes":"${b64urlEncode(new Uint8Array(value))}"}`;
-  return writeMap(value, depth);
+  if (value instanceof StreamRef) return `{"$stream":${value.id}}`;
+  const array = asArray(value);
+  if (array === undefined) return writeMap(value, depth);
+  refuseUnsound(array);
+  return `{"$array":${arrayText(array)}}`;
 }
 
 function writeList(list: readonly unknown[], depth: number): string {

@@ -1,5 +1,6 @@
 /**
- * What goes out next: control before calls before parts of long messages (protocol sections 4 and 8).
+ * What goes out next: control before calls before the rest, which is parts of long messages and items of streams, in turns (protocol sections 4,
+ * 7.2 and 8).
  *
  * The channel below is first in, first out, so what is put into it can't be overtaken. The owner therefore asks for a little at a time, and
  * this decides, each time anew, what that little is.
@@ -18,6 +19,8 @@ export class Outgoing {
   isUnfinished = false;
   /** Control messages that must not overtake it: they go out behind its last part. */
   readonly onSent: Outgoing[] = [];
+  /** Streams that must not overtake it: they get their turn behind its last part. */
+  readonly sources: Source[] = [];
   /** The frames that are still to come, once it is a transfer under way. */
   parts: Iterator<Uint8Array, void> | null = null;
 
@@ -27,6 +30,16 @@ export class Outgoing {
     /** In bytes, without a frame's header. */
     readonly size: number,
   ) {}
+}
+
+/** What makes its next message only when its turn has come: a stream, whose messages hold what there is by then. */
+export interface Source {
+  /** The next message; null when there is none now: then `Lanes.addSource` says when there is. */
+  next(): Uint8Array | string | null;
+  /** That message is in the lanes. */
+  pushed(message: Outgoing): void;
+  /** What it may not overtake; the lanes set it. */
+  behind: Outgoing | null;
 }
 
 /** The outgoing scheduler. Small envelopes share frames of about `coalesce` bytes; of at most `maxTransfers` long messages a part each in turn. */
@@ -39,7 +52,10 @@ export class Lanes {
   readonly #control = new Set<Outgoing>();
   readonly #calls = new Set<Outgoing>();
   readonly #bulk = new Set<Outgoing>();
-  readonly #active: Outgoing[] = [];
+  /** Messages that go out in parts, and streams that have something to say; the first is next, and goes to the end then. */
+  #turns: (Outgoing | Source)[] = [];
+  readonly #sources = new Set<Source>();
+  #transfers = 0;
   #nextTransferId = 1;
   #queuedBytes = 0;
 
@@ -51,12 +67,17 @@ export class Lanes {
 
   /** Whether nothing waits. */
   get isEmpty(): boolean {
-    return this.#control.size === 0 && this.#calls.size === 0 && this.#bulk.size === 0 && this.#active.length === 0;
+    return this.#control.size === 0 && this.#calls.size === 0 && this.#bulk.size === 0 && this.#turns.length === 0;
   }
 
   /** Bytes of the messages that wait or are under way; one under way counts whole until its last part has left. */
   get queuedBytes(): number {
     return this.#queuedBytes;
+  }
+
+  /** Messages of control that wait. */
+  get waitingControl(): number {
+    return this.#control.size;
   }
 
   /** Something that may not wait: handshake, ping, pong, cancel, bye. */
@@ -69,11 +90,29 @@ export class Lanes {
     return this.#push(this.#calls, data);
   }
 
+  /** A stream has something to say. Nothing where it waits for its turn already. */
+  addSource(source: Source): void {
+    // A short message has left before any stream gets its turn.
+    if (source.behind?.isUnfinished === true || this.#sources.has(source)) return;
+    this.#sources.add(source);
+    this.#turns.push(source);
+  }
+
+  /** Nothing of `source` may leave before `message` has; from then on it has something to say. */
+  addBehind(message: Outgoing, source: Source): void {
+    source.behind = message;
+    if (message.isUnfinished) message.sources.push(source);
+    else this.addSource(source);
+  }
+
   /** Takes back a message of which nothing has gone out; false where something has. */
   withdraw(message: Outgoing): boolean {
     if (message.isStarted) return false;
-    const turn = this.#active.indexOf(message);
-    if (turn >= 0) this.#active.splice(turn, 1);
+    const turn = this.#turns.indexOf(message);
+    if (turn >= 0) {
+      this.#turns.splice(turn, 1);
+      this.#transfers--;
+    }
     if (turn >= 0 || this.#calls.delete(message) || this.#bulk.delete(message)) this.#queuedBytes -= message.size;
     return true;
   }
@@ -88,7 +127,9 @@ export class Lanes {
   clearCalls(): void {
     this.#calls.clear();
     this.#bulk.clear();
-    this.#active.length = 0;
+    this.#turns = [];
+    this.#sources.clear();
+    this.#transfers = 0;
     this.#queuedBytes = 0;
     for (const { size } of this.#control) this.#queuedBytes += size;
   }
@@ -101,12 +142,15 @@ export class Lanes {
         const [frame, size] = this.#nextFrame();
         frames.push(frame);
         budget -= size;
-      } else {
-        const part = this.#nextPart();
-        if (part === null) break;
-        frames.push(part);
-        budget -= part.length;
+        continue;
       }
+      const turn = this.#nextTurn();
+      if (turn === null) break;
+      // What a stream has said is in the lanes now.
+      if (!(turn instanceof Outgoing)) continue;
+      const part = this.#nextPart(turn);
+      frames.push(part);
+      budget -= part.length;
     }
     return frames;
   }
@@ -147,25 +191,50 @@ export class Lanes {
     return [frame, size];
   }
 
-  #nextPart(): Uint8Array | null {
+  /** Whose turn it is; null for nobody's. A stream has had its turn when this returns, and its messages are in the lanes. */
+  #nextTurn(): Outgoing | Source | null {
     for (const message of this.#bulk) {
-      if (this.#active.length >= this.#maxTransfers) break;
+      if (this.#transfers >= this.#maxTransfers) break;
       this.#bulk.delete(message);
-      this.#active.push(message);
+      this.#turns.push(message);
+      this.#transfers++;
     }
-    const message = this.#active.shift();
-    if (message === undefined) return null;
+    const turn = this.#turns.shift();
+    if (turn === undefined || turn instanceof Outgoing) return turn ?? null;
+    let size = this.#ask(turn);
+    // Short messages of other streams, and the end of this one, share its frame.
+    for (let next = this.#turns[0]; next !== undefined && !(next instanceof Outgoing) && size < this.#coalesce; next = this.#turns[0]) {
+      this.#turns.shift();
+      size += this.#ask(next);
+    }
+    return turn;
+  }
+
+  /** Has a stream make its next message; how long that is. */
+  #ask(source: Source): number {
+    this.#sources.delete(source);
+    const data = source.next();
+    if (data === null) return 0;
+    const message = this.#push(this.#calls, data);
+    this.addBehind(message, source);
+    source.pushed(message);
+    return message.size;
+  }
+
+  #nextPart(message: Outgoing): Uint8Array {
     message.parts ??= this.#start(message);
     const part = message.parts.next().value!;
     if (part[0] === FrameType.PART || part[0] === FrameType.TEXT_PART) {
-      this.#active.push(message);
+      this.#turns.push(message);
     } else {
       message.isUnfinished = false;
+      this.#transfers--;
       this.#queuedBytes -= message.size;
       for (const behind of message.onSent) {
         this.#control.add(behind);
         this.#queuedBytes += behind.size;
       }
+      for (const source of message.sources) this.addSource(source);
     }
     return part;
   }

@@ -7,6 +7,7 @@
 
 import { DecodeError } from "../errors.js";
 import { MAX_DEPTH } from "../limits.js";
+import { arrayFromExt, asArray, bytesOf, extHead, type NdArray } from "./arrays.js";
 import {
   dateOf,
   entriesOf,
@@ -17,13 +18,19 @@ import {
   refuseDepth,
   refuseLongInt,
   refuseSurrogates,
+  refuseUnsound,
+  streamOf,
+  StreamRef,
   timestampOf,
   Unencodable,
   type Value,
   within,
 } from "./values.js";
+import { decodeVarint, encodeVarint } from "./varint.js";
 
 const EXT_INT = 1;
+const EXT_ARRAY = 2;
+const EXT_STREAM = 3;
 const EXT_TIME = -1;
 const SHORT_TEXT = 64; // characters up to which a loop beats the call into the engine's encoder and decoder
 const KEPT_BUFFER = 65536; // a buffer that grew beyond this is not kept for the next message
@@ -41,7 +48,8 @@ export class Writer {
 
   /** What was written, in memory of its own. */
   take(): Uint8Array {
-    const out = this.#bytes.slice(0, this.#size);
+    // What is long is handed over with the buffer that it is in, which is not kept for the next message anyway.
+    const out = this.#bytes.length > KEPT_BUFFER ? this.#bytes.subarray(0, this.#size) : this.#bytes.slice(0, this.#size);
     this.clear();
     return out;
   }
@@ -147,7 +155,18 @@ export class Writer {
     else if (value instanceof Uint8Array) this.#blob(value);
     else if (value instanceof Date) this.#date(value);
     else if (value instanceof ArrayBuffer) this.#blob(new Uint8Array(value));
-    else this.#map(value, depth);
+    else if (value instanceof StreamRef) this.#ext(EXT_STREAM, encodeVarint(value.id));
+    else {
+      const array = asArray(value);
+      if (array === undefined) this.#map(value, depth);
+      else this.#array(array);
+    }
+  }
+
+  #array(array: NdArray): void {
+    refuseUnsound(array);
+    const [head, items] = [extHead(array), bytesOf(array)];
+    this.#ext(EXT_ARRAY, head, items);
   }
 
   #list(list: readonly unknown[], depth: number): void {
@@ -199,12 +218,13 @@ export class Writer {
     this.#ext(EXT_TIME, bytes);
   }
 
-  #ext(type: number, data: Uint8Array): void {
-    const { length } = data;
+  #ext(type: number, data: Uint8Array, more?: Uint8Array): void {
+    const length = data.length + (more?.length ?? 0);
     if (length === 1 || length === 2 || length === 4 || length === 8 || length === 16) this.#byte(0xd4 + Math.log2(length));
     else this.#header(length, 0, 0, 0xc7, 0xc8);
     this.#byte(type & 0xff);
     this.#raw(data);
+    if (more !== undefined) this.#raw(more);
   }
 
   /** A length in its shortest form: `fix` up to `fixLimit`, one byte behind `tag8` where there is such a tag, then two or four behind the next. */
@@ -260,7 +280,8 @@ export class Writer {
     const need = this.#size + more;
     if (need > this.#bytes.length) {
       const old = this.#bytes;
-      this.#allocate(Math.max(need, old.length * 2));
+      // Twice as much, so that many small writes cost no more than few; but behind something long there comes little.
+      this.#allocate(more > KEPT_BUFFER ? need + 1024 : Math.max(need, old.length * 2));
       this.#bytes.set(old.subarray(0, this.#size));
     }
   }
@@ -271,7 +292,7 @@ export class Writer {
   }
 }
 
-/** Reads values one behind the other. Its methods throw `DecodeError` for whatever is not one. Bytes are copied out of the input. */
+/** Reads values one behind the other. Its methods throw `DecodeError` for whatever is not one. Bytes are copied out of the input; a large array may stay in it. */
 export class Reader {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
@@ -281,6 +302,11 @@ export class Reader {
     // Of the plain class, whatever came: `slice` copies there, but not in Node's Buffer.
     this.bytes = new Uint8Array(buffer, byteOffset, byteLength);
     this.#view = new DataView(buffer, byteOffset, byteLength);
+  }
+
+  /** Bytes read so far. */
+  get position(): number {
+    return this.#at;
   }
 
   /** Whether all is read. */
@@ -439,7 +465,9 @@ export class Reader {
     const type = this.#view.getInt8(this.#skip(1));
     const start = this.#skip(length);
     if (type === EXT_INT) return intFromBytes(this.bytes.subarray(start, this.#at));
-    if (type !== EXT_TIME) throw new DecodeError(`MessagePack: expected extension ${EXT_INT} or ${EXT_TIME}, got ${type}`);
+    if (type === EXT_ARRAY) return arrayFromExt(this.bytes.subarray(start, this.#at));
+    if (type === EXT_STREAM) return streamFromBytes(this.bytes.subarray(start, this.#at));
+    if (type !== EXT_TIME) throw new DecodeError(`MessagePack: expected extension ${EXT_INT}, ${EXT_ARRAY}, ${EXT_STREAM} or ${EXT_TIME}, got ${type}`);
     const view = this.#view;
     switch (length) {
       case 4:
@@ -478,4 +506,10 @@ export class Reader {
 
 function cutShort(): DecodeError {
   return new DecodeError("MessagePack: expected more bytes, got the end");
+}
+
+function streamFromBytes(bytes: Uint8Array): StreamRef {
+  const [id, end] = decodeVarint(bytes, 0, Number.MAX_SAFE_INTEGER);
+  if (end !== bytes.length) throw new DecodeError("MessagePack: expected the id of a stream and nothing after it");
+  return streamOf(id);
 }

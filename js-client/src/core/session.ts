@@ -14,16 +14,20 @@
 
 import * as codes from "../codes.js";
 import {
+  CallCancelled,
   ConnectionLost,
   DeadlineExceeded,
   DecodeError,
   errorFromWire,
   HandshakeError,
   IdentityMismatch,
+  type LocalError,
   ProtocolError,
   RtcRpcError,
+  StreamBroken,
   TooLarge,
   VersionMismatch,
+  type WireError,
 } from "../errors.js";
 import * as limits from "../limits.js";
 import { JsonCodec, MessagePackCodec } from "./codec.js";
@@ -36,6 +40,7 @@ import {
   type Message,
   type Meta,
   NO_META,
+  NO_STREAMS,
   notification,
   type Params,
   request,
@@ -47,10 +52,13 @@ import type { RemoteInfo, SessionClosed, SessionEvent } from "./events.js";
 import { FrameReader, utf8Length } from "./frames.js";
 import { buildHello, checkHello, type Hello, makeHello, NONCE_BYTES, parseHello, type Side, speaksMessagePack, transcript } from "./handshake.js";
 import { b64urlDecode, b64urlEncode, parsePeerId } from "./identity.js";
+import { JsonItems, MessagePackItems } from "./items.js";
 import { Lanes, type Outgoing } from "./lanes.js";
+import { streamsIn } from "./stream-values.js";
+import { StreamTable } from "./streams.js";
 
 const SIGNATURE_BYTES = 64;
-const MAX_REASON = 500; // characters of a bye's reason, ours and theirs
+const MAX_REASON = 500; // characters of a bye's reason, ours and theirs; and of what is said about progress
 
 /** How far the two have come. */
 export type SessionState = "hello" | "proving" | "verifying" | "signing" | "ready" | "closed";
@@ -78,6 +86,12 @@ export interface SessionConfig {
   readonly maxFrame: number;
   readonly maxMessage: number;
   readonly maxInFlight: number;
+  /** Bytes of each stream that the other side may send ahead of the program that reads it. */
+  readonly streamWindow: number;
+  /** Streams open at a time, each way. */
+  readonly maxStreams: number;
+  /** The shortest time between two `rpc.progress` of a request. */
+  readonly progressSeconds: number;
   readonly maxTransfers: number;
   readonly transferSeconds: number;
   readonly coalesceBytes: number;
@@ -91,12 +105,15 @@ export interface SessionConfig {
 
 export const DEFAULT_CONFIG: SessionConfig = {
   level: 2,
-  features: new Set(["cancel", "parts"]),
+  features: new Set(["cancel", "parts", "streams", "progress"]),
   encodings: new Set(["msgpack", "json"]),
   allowAnonymous: false,
   maxFrame: limits.MAX_FRAME,
   maxMessage: limits.MAX_MESSAGE,
   maxInFlight: limits.MAX_IN_FLIGHT,
+  streamWindow: limits.STREAM_WINDOW,
+  maxStreams: limits.MAX_STREAMS,
+  progressSeconds: limits.PROGRESS_MILLIS / 1000,
   maxTransfers: limits.MAX_TRANSFERS,
   transferSeconds: limits.TRANSFER_SECONDS,
   coalesceBytes: limits.COALESCE_BYTES,
@@ -143,11 +160,15 @@ interface Call {
   outgoing: Outgoing | null;
   /** It travels with others, and can't be taken back without them. */
   readonly isInBatch: boolean;
+  /** Those in its params. */
+  readonly streams: readonly number[];
 }
 
 /** The answers to one batch, until all of them are there. */
 interface BatchAnswer {
   readonly answers: string[];
+  /** Those that stand in them. */
+  readonly streams: number[];
   missing: number;
 }
 
@@ -156,6 +177,9 @@ interface Served {
   /** It came as text, and is answered as text: its id may be one that MessagePack has no place for. */
   readonly isText: boolean;
   readonly batch: BatchAnswer | null;
+  /** When an `rpc.progress` of it last went out, and one that waits until it may. */
+  progressAt: number;
+  progress: Envelope | null;
 }
 
 /** One session on one connection. */
@@ -194,6 +218,9 @@ export class Session {
   #firstDeadline = Infinity;
   readonly #serving = new Map<Id, Served[]>();
   #servingCount = 0;
+  /** The requests whose progress waits for its time. */
+  readonly #late = new Set<Served>();
+  readonly #streams: StreamTable;
   #tokens = 0;
   #heardAt: number;
   #pingNumber = 0;
@@ -218,10 +245,12 @@ export class Session {
       maxFrame: config.maxFrame,
       maxMessage: config.maxMessage,
       maxInFlight: config.maxInFlight,
+      streamWindow: config.streamWindow,
     });
     this.#ours = { key: peerId, nonce: this.#hello.nonce, fingerprint: localFingerprint, hello: buildHello(this.#hello) };
     this.#theirFingerprint = remoteFingerprint;
     this.#lanes = new Lanes({ maxFrame: Math.min(config.maxFrame, maxMessageSize), coalesce: config.coalesceBytes });
+    this.#streams = new StreamTable(this.#lanes, (event) => this.#events.push(event), config);
     this.#reader = new FrameReader(config);
     this.#handshakeDeadline = now + config.handshakeSeconds;
     this.#heardAt = now;
@@ -285,6 +314,7 @@ export class Session {
     this.#guard(() => {
       if (this.#state === "ready") {
         this.#expireCalls(now);
+        if (this.#late.size > 0) this.#sendLateProgress(now);
         this.#reader.expire(now);
         if (this.#speaks) this.#heartbeat(now);
       } else if (now >= this.#handshakeDeadline) {
@@ -299,7 +329,8 @@ export class Session {
     if (this.#state === "closed") return null;
     if (this.#state !== "ready") return this.#handshakeDeadline;
     const heartbeat = this.#speaks ? this.#nextHeartbeat() : Infinity;
-    const next = Math.min(heartbeat, this.#firstDeadline, this.#reader.nextExpiry() ?? Infinity);
+    let next = Math.min(heartbeat, this.#firstDeadline, this.#reader.nextExpiry() ?? Infinity);
+    for (const { progressAt } of this.#late) next = Math.min(next, progressAt + this.#config.progressSeconds);
     return next === Infinity ? null : next;
   }
 
@@ -333,12 +364,17 @@ export class Session {
    * Calls; returns the id under which `ResponseReceived`, `ErrorReceived` or `CallFailed` will come, once.
    *
    * `timeout`: seconds, null for none. Throws `EncodeError` or `TooLarge` before anything is sent, `ConnectionLost` where there is no session.
-   * Beyond the other's `maxInFlight` requests wait here.
+   * Beyond the other's `maxInFlight` requests wait here. `streams`: those that stand in the params, from `openStream`.
    */
   sendRequest(
     method: string,
     params: Params,
-    { now, timeout = null, meta = NO_META }: { readonly now: number; readonly timeout?: number | null; readonly meta?: Meta },
+    {
+      now,
+      timeout = null,
+      meta = NO_META,
+      streams = NO_STREAMS,
+    }: { readonly now: number; readonly timeout?: number | null; readonly meta?: Meta; readonly streams?: readonly number[] },
   ): number {
     this.#requireReady(method);
     const id = this.#nextId;
@@ -346,7 +382,8 @@ export class Session {
     const data = this.#encode(request(id, checkedMethod(method), params, all));
     this.#nextId++;
     this.#now = now;
-    const call: Call = { data, timeout, deadline: timeout === null ? Infinity : now + timeout, outgoing: null, isInBatch: false };
+    const deadline = timeout === null ? Infinity : now + timeout;
+    const call: Call = { data, timeout, deadline, outgoing: null, isInBatch: false, streams };
     this.#calls.set(id, call);
     this.#firstDeadline = Math.min(this.#firstDeadline, call.deadline);
     if (this.#open < this.#theirWindow) this.#sendCall(call);
@@ -369,22 +406,22 @@ export class Session {
     this.#nextId += ids.length;
     this.#now = now;
     const outgoing = this.#lanes.pushCall(data);
-    for (const id of ids) this.#calls.set(id, { data, timeout: null, deadline: Infinity, outgoing, isInBatch: true });
+    for (const id of ids) this.#calls.set(id, { data, timeout: null, deadline: Infinity, outgoing, isInBatch: true, streams: NO_STREAMS });
     this.#open += ids.length;
     return ids;
   }
 
-  /** Gives one of our calls up; no event will come for it. The other side is told, where it may have heard of the call. */
+  /** Gives one of our calls up, and the streams in its params; no event will come for it. The other side is told, where it may have heard of it. */
   sendCancel(id: number): void {
     const call = this.#calls.get(id);
     if (call === undefined || this.#state !== "ready") return;
     this.#calls.delete(id);
-    this.#withdraw(id, call);
+    this.#withdraw(id, call, new CallCancelled("the call that the stream was an argument of was cancelled"));
   }
 
   /** Answers a request. `EncodeError` or `TooLarge` where the result can't go: then answer with an error. Nothing once the session is closed. */
-  sendResponse(id: Id, result: unknown): void {
-    this.#answer(response(id, result));
+  sendResponse(id: Id, result: unknown, streams: readonly number[] = NO_STREAMS): void {
+    this.#answer(response(id, result), streams);
   }
 
   /** Answers a request with an error. */
@@ -393,15 +430,86 @@ export class Session {
   }
 
   /** Tells; nothing comes back. Throws as `sendRequest` does. */
-  sendNotification(method: string, params: Params, meta: Meta = NO_META): void {
+  sendNotification(method: string, params: Params, meta: Meta = NO_META, streams: readonly number[] = NO_STREAMS): void {
     this.#requireReady(method);
-    this.#lanes.pushCall(this.#encode(notification(checkedMethod(method), params, meta)));
+    this.#streams.announce(this.#lanes.pushCall(this.#encode(notification(checkedMethod(method), params, meta))), streams);
+  }
+
+  /**
+   * Tells the caller how far its request `id` has come, in whatever unit the function counts. At most once in `progressSeconds`: of those
+   * in between the last one counts. Nothing for a caller that takes none, nor once the request was answered.
+   */
+  sendProgress(id: Id, done: number, total: number | null, message: string, now: number): void {
+    const served = this.#serving.get(id)?.[0];
+    if (served === undefined || this.#state !== "ready" || this.remote?.features.has("progress") !== true) return;
+    this.#now = Math.max(now, this.#now);
+    const text = message === "" ? undefined : wellFormed(cut(message, MAX_REASON));
+    served.progress = notification("rpc.progress", { id, done, total: total ?? undefined, message: text });
+    if (now >= served.progressAt + this.#config.progressSeconds) this.#flushProgress(served);
+    else this.#late.add(served);
   }
 
   /** Presents what entitles us; goes out before any call made later (protocol section 6.1). */
   sendToken(token: string): void {
     this.#requireReady("rpc.token");
     this.#lanes.pushCall(this.#encode(notification("rpc.token", { token })));
+  }
+
+  // -- streams ------------------------------------------------------------------------------------------
+
+  /**
+   * A stream of ours; returns its id, for a `StreamRef` in a value. Send that value next, with the id among its `streams`; `StreamWritable` says
+   * when items may follow. Where the value can't be sent, `dropStream` forgets the stream.
+   *
+   * `EncodeError` where the other side takes no streams, `ResourceExhausted` where too many are open.
+   */
+  openStream(): number {
+    this.#requireReady("a stream");
+    return this.#streams.open();
+  }
+
+  /** Forgets a stream of ours whose value was not sent. */
+  dropStream(stream: number): void {
+    this.#streams.forget([stream], null);
+  }
+
+  /**
+   * Sends the next items of a stream of ours, in order; they wait here while the reader has no room. `streams`: those that stand in them.
+   *
+   * `EncodeError` or `TooLarge` for an item that can't travel: those before it are on their way. Nothing for a stream that was stopped.
+   */
+  sendItems(stream: number, items: readonly unknown[], streams: readonly number[] = NO_STREAMS): void {
+    this.#streams.put(stream, items, streams);
+  }
+
+  /** Whether a stream of ours has enough to send; `StreamWritable` says when it has not any more. Also true for one that was stopped. */
+  isStreamFull(stream: number): boolean {
+    return this.#streams.isFull(stream);
+  }
+
+  /** Bytes of a stream of ours that wait, with something for each item. */
+  queuedBytesOf(stream: number): number {
+    return this.#streams.queuedBytesOf(stream);
+  }
+
+  /** There are no more items; `error`: the stream broke behind the last one. */
+  endStream(stream: number, error: WireError | null = null): void {
+    this.#streams.end(stream, error);
+  }
+
+  /** We want no more of a stream of the other side's. Nothing more will come of it. */
+  stopStream(stream: number): void {
+    this.#streams.stop(stream);
+  }
+
+  /** The program has taken items of a stream of the other side's that came in a message of `size` bytes. */
+  creditStream(stream: number, size: number): void {
+    this.#streams.take(stream, size);
+  }
+
+  /** Streams that are open: ours, and the other side's. */
+  get openStreams(): { readonly ours: number; readonly theirs: number } {
+    return this.#streams.counts;
   }
 
   /** Says bye and ends; send what `dataToSend` still gives, then close the connection. */
@@ -509,6 +617,10 @@ export class Session {
     const theirs = this.#theirHello!;
     this.#lanes.maxFrame = Math.min(this.#lanes.maxFrame, theirs.maxFrame);
     if (speaksMessagePack(this.#hello, theirs)) this.#msgpack = new MessagePackCodec();
+    if (this.#config.features.has("streams") && theirs.features.has("streams")) {
+      const items = this.#msgpack === null ? new JsonItems() : new MessagePackItems();
+      this.#streams.begin(items, (envelope) => this.#encode(envelope), theirs.streamWindow, theirs.maxMessage);
+    }
     this.#events.push({ type: "SessionReady", peer: this.remote! });
     this.#sendPing(); // the first round trip is measured at once
     const backlog = this.#backlog;
@@ -545,9 +657,10 @@ export class Session {
       return;
     }
     if (this.#msgpack === null) throw new ProtocolError("expected text frames: MessagePack was not agreed");
-    for (const message of this.#msgpack.decode(whole)) {
+    const sizes: number[] = [];
+    for (const [i, message] of this.#msgpack.decode(whole, sizes).entries()) {
       if (this.#isOver()) return;
-      this.#receiveMessage(message, false, null);
+      this.#receiveMessage(message, false, null, sizes[i]!);
     }
   }
 
@@ -562,36 +675,49 @@ export class Session {
     }
     for (const envelope of envelopes) {
       if (envelope.type !== "Batch") {
-        this.#receiveMessage(envelope, true, null);
+        const isNext = envelope.type === "Notification" && envelope.method === "rpc.next";
+        this.#receiveMessage(envelope, true, null, isNext ? utf8Length(text) : 0);
         continue;
       }
-      const answer: BatchAnswer = { answers: [], missing: envelope.items.filter(isOwedAnAnswer).length };
+      const answer: BatchAnswer = { answers: [], streams: [], missing: envelope.items.filter(isOwedAnAnswer).length };
       for (const item of envelope.items) {
         if (this.#isOver()) return;
-        this.#receiveMessage(item, true, answer);
+        this.#receiveMessage(item, true, answer, 0);
       }
     }
   }
 
-  #receiveMessage(message: Message, isText: boolean, of: BatchAnswer | null): void {
+  /** `size`: the length of the envelope, where it stands alone. */
+  #receiveMessage(message: Message, isText: boolean, of: BatchAnswer | null, size: number): void {
     switch (message.type) {
       case "Request":
         return this.#receiveRequest(message, isText, of);
       case "Response": {
-        const id = this.#settle(message.id);
-        if (id !== null) this.#events.push({ type: "ResponseReceived", id, result: message.result });
+        const { result } = message;
+        const id = this.#settle(message.id)?.id;
+        const streams = streamsIn(result);
+        if (id === undefined) {
+          this.#streams.turnAway(streams);
+        } else {
+          const error = this.#streams.arrive(streams);
+          this.#events.push(error === null ? { type: "ResponseReceived", id, result, streams } : { type: "CallFailed", id, error });
+        }
         return;
       }
       case "ErrorResponse": {
-        const id = this.#settle(message.id);
-        const { code, data } = message;
-        if (id !== null) this.#events.push({ type: "ErrorReceived", id, error: errorFromWire(code, message.message, data) });
+        const call = this.#settle(message.id);
+        if (call === null) return;
+        const error = errorFromWire(message.code, message.message, message.data);
+        this.#events.push({ type: "ErrorReceived", id: call.id, error });
+        // What was never taken can't be read either.
+        if (error.ran === false) this.#streams.giveUp(call.streams, new CallCancelled("the call that the stream was an argument of was refused"));
         return;
       }
       case "Notification": {
         const { method, params, meta } = message;
-        if (method.startsWith("rpc.")) this.#receiveReserved(method, asMap(params));
-        else this.#events.push({ type: "NotificationReceived", method, params, meta });
+        if (method.startsWith("rpc.")) return this.#receiveReserved(method, asMap(params), size);
+        const streams = streamsIn(params);
+        if (this.#streams.arrive(streams) === null) this.#events.push({ type: "NotificationReceived", method, params, meta, streams });
         return;
       }
       case "Malformed":
@@ -605,7 +731,7 @@ export class Session {
       return;
     }
     const call = this.#settle(id);
-    if (call !== null) this.#events.push({ type: "CallFailed", id: call, error: new ProtocolError(`the answer can't be read: ${message}`) });
+    if (call !== null) this.#events.push({ type: "CallFailed", id: call.id, error: new ProtocolError(`the answer can't be read: ${message}`) });
   }
 
   #receiveRequest({ id, method, params, meta }: Request, isText: boolean, of: BatchAnswer | null): void {
@@ -613,22 +739,27 @@ export class Session {
     if (served !== undefined && id !== null && this.#speaks) {
       throw new ProtocolError(`expected the id of a request to be used once, got ${JSON.stringify(id)} again`);
     }
-    if (served === undefined) this.#serving.set(id, [{ isText, batch: of }]);
-    else served.push({ isText, batch: of });
+    const one: Served = { isText, batch: of, progressAt: -Infinity, progress: null };
+    if (served === undefined) this.#serving.set(id, [one]);
+    else served.push(one);
     this.#servingCount++;
     const { maxInFlight } = this.#config;
+    const streams = streamsIn(params);
     if (this.#servingCount > maxInFlight) {
       const message = `expected at most ${maxInFlight} requests at a time; wait for an answer, then try again`;
-      this.#refuseRequest(id, codes.RESOURCE_EXHAUSTED, message);
+      this.#refuseRequest(id, codes.RESOURCE_EXHAUSTED, message, streams);
     } else if (method.startsWith("rpc.") && method !== "rpc.discover") {
-      this.#refuseRequest(id, codes.METHOD_NOT_FOUND, `there is no method ${JSON.stringify(method)}`);
+      this.#refuseRequest(id, codes.METHOD_NOT_FOUND, `there is no method ${JSON.stringify(method)}`, streams);
     } else {
-      this.#events.push({ type: "RequestReceived", id, method, params, meta });
+      const problem = this.#streams.arrive(streams);
+      if (problem === null) this.#events.push({ type: "RequestReceived", id, method, params, meta, streams });
+      else this.#refuseRequest(id, problem.code, problem.message, NO_STREAMS);
     }
   }
 
   /** Answers the request that came last under `id`. (Earlier ones of a level 0 peer may be open under the same id.) */
-  #refuseRequest(id: Id, code: number, message: string): void {
+  #refuseRequest(id: Id, code: number, message: string, streams: readonly number[]): void {
+    this.#streams.turnAway(streams);
     const served = this.#serving.get(id)!;
     const last = served.pop()!;
     if (served.length === 0) this.#serving.delete(id);
@@ -636,7 +767,7 @@ export class Session {
     this.#deliver(errorResponse(id, code, message, { ran: false }), last.isText, last.batch);
   }
 
-  #receiveReserved(method: string, members: WireMap): void {
+  #receiveReserved(method: string, members: WireMap, size: number): void {
     if (!this.#speaks) return;
     switch (method) {
       case "rpc.hello":
@@ -652,11 +783,32 @@ export class Session {
         if ((typeof id === "number" || typeof id === "string") && this.#serving.has(id)) this.#events.push({ type: "CancelReceived", id });
         return;
       }
+      case "rpc.progress":
+        return this.#receiveProgress(members);
+      case "rpc.next":
+      case "rpc.end":
+      case "rpc.credit":
+      case "rpc.stop":
+        return this.#streams.receive(method, members, size);
       case "rpc.token":
         return this.#receiveToken(members["token"]);
       case "rpc.bye":
         return this.#receiveBye(members);
     }
+  }
+
+  #receiveProgress({ id, done, total, message }: WireMap & { id?: unknown; done?: unknown; total?: unknown; message?: unknown }): void {
+    // To be told less than one could be harms nobody: what is no progress is not worth the session.
+    if (typeof id !== "number" || typeof done !== "number") return;
+    const call = this.#calls.get(id);
+    if (call === undefined || call.outgoing === null) return;
+    this.#events.push({
+      type: "ProgressReceived",
+      id,
+      done,
+      total: typeof total === "number" ? total : null,
+      message: typeof message === "string" ? cut(message, MAX_REASON) : "",
+    });
   }
 
   #receiveToken(token: unknown): void {
@@ -691,10 +843,11 @@ export class Session {
   #sendCall(call: Call): void {
     call.outgoing = this.#lanes.pushCall(call.data);
     this.#open++;
+    this.#streams.announce(call.outgoing, call.streams);
   }
 
   /** Takes the call that was answered off the list; null where nobody waits for the answer: it crossed our cancel. */
-  #settle(id: Id): number | null {
+  #settle(id: Id): { readonly id: number; readonly streams: readonly number[] } | null {
     if (typeof id !== "number") return null;
     if (this.#abandoned.delete(id)) {
       this.#closeOne();
@@ -704,7 +857,7 @@ export class Session {
     if (call === undefined || call.outgoing === null) return null;
     this.#calls.delete(id);
     this.#closeOne();
-    return id;
+    return { id, streams: call.streams };
   }
 
   #closeOne(): void {
@@ -716,16 +869,19 @@ export class Session {
     }
   }
 
-  /** Takes a call back; true where the other side can't have heard of it. */
-  #withdraw(id: number, { outgoing, isInBatch }: Call): boolean {
+  /** Takes a call back, and the streams in its params, for `error`; true where the other side can't have heard of it. */
+  #withdraw(id: number, { outgoing, isInBatch, streams }: Call, error: LocalError): boolean {
     if (outgoing === null) {
       this.#waiting.delete(id);
+      this.#streams.forget(streams, error);
       return true;
     }
     if (!isInBatch && this.#lanes.withdraw(outgoing)) {
+      this.#streams.forget(streams, error);
       this.#closeOne();
       return true;
     }
+    this.#streams.giveUp(streams, error);
     // The other side owes an answer still, and counts the call until then.
     this.#abandoned.add(id);
     // A cancel that overtook its request would cancel nothing.
@@ -742,16 +898,16 @@ export class Session {
         continue;
       }
       this.#calls.delete(id);
-      const ran = this.#withdraw(id, call) ? false : null;
-      const error = new DeadlineExceeded(`no answer within ${call.timeout} s, by this side's clock`, ran);
-      this.#events.push({ type: "CallFailed", id, error });
+      const message = `no answer within ${call.timeout} s, by this side's clock`;
+      const ran = this.#withdraw(id, call, new DeadlineExceeded(message)) ? false : null;
+      this.#events.push({ type: "CallFailed", id, error: new DeadlineExceeded(message, ran) });
     }
     this.#firstDeadline = next;
   }
 
   // -- answers ------------------------------------------------------------------------------------------
 
-  #answer(answer: Message & { readonly id: Id }): void {
+  #answer(answer: Message & { readonly id: Id }, streams: readonly number[] = NO_STREAMS): void {
     if (this.#state !== "ready") return;
     const { id } = answer;
     const served = this.#serving.get(id);
@@ -759,7 +915,8 @@ export class Session {
     if (served === undefined || first === undefined) {
       throw new RangeError(`request ${JSON.stringify(id)} was answered before, or never came`);
     }
-    this.#deliver(answer, first.isText, first.batch);
+    if (first.progress !== null) this.#flushProgress(first);
+    this.#deliver(answer, first.isText, first.batch, streams);
     // Only now: where the answer could not be encoded, another may be given.
     served.shift();
     if (served.length === 0) this.#serving.delete(id);
@@ -767,18 +924,33 @@ export class Session {
   }
 
   /** Sends an answer, or keeps it until the others of its batch are there. */
-  #deliver(answer: Message, isText: boolean, of: BatchAnswer | null): void {
+  #deliver(answer: Message, isText: boolean, of: BatchAnswer | null, streams: readonly number[] = NO_STREAMS): void {
     if (of === null) {
-      this.#pushAnswer(answer, isText);
+      this.#streams.announce(this.#pushAnswer(answer, isText), streams);
       return;
     }
     of.answers.push(this.#json.encode(answer));
+    of.streams.push(...streams);
     of.missing--;
-    if (of.missing === 0) this.#lanes.pushCall(this.#checkSize(`[${of.answers.join(",")}]`));
+    if (of.missing === 0) this.#streams.announce(this.#lanes.pushCall(this.#checkSize(`[${of.answers.join(",")}]`)), of.streams);
   }
 
-  #pushAnswer(answer: Message, isText: boolean): void {
-    this.#lanes.pushCall(isText ? this.#checkSize(this.#json.encode(answer)) : this.#encode(answer));
+  #pushAnswer(answer: Message, isText: boolean): Outgoing {
+    return this.#lanes.pushCall(isText ? this.#checkSize(this.#json.encode(answer)) : this.#encode(answer));
+  }
+
+  #flushProgress(served: Served): void {
+    this.#late.delete(served);
+    if (served.progress === null) return;
+    this.#lanes.pushCall(this.#encodeUnchecked(served.progress));
+    served.progress = null;
+    served.progressAt = this.#now;
+  }
+
+  #sendLateProgress(now: number): void {
+    for (const served of this.#late) {
+      if (now >= served.progressAt + this.#config.progressSeconds) this.#flushProgress(served);
+    }
   }
 
   // -- heartbeats ---------------------------------------------------------------------------------------
@@ -840,6 +1012,8 @@ export class Session {
     this.#abandoned.clear();
     this.#backlog = [];
     this.#serving.clear();
+    this.#late.clear();
+    this.#streams.close(new StreamBroken(`the session ended before the stream did: ${error.message}`));
     this.#events.push({ type: "SessionClosed", code, reason, by, error });
   }
 

@@ -7,6 +7,7 @@
  * | `number` | an integer when it is integral, within ±(2^53-1) and not -0; a float otherwise |
  * | `bigint` | an integer, at most `maxIntBits` long; it comes back as `number` where it is within ±(2^53-1) |
  * | `Uint8Array`, `ArrayBuffer` | bytes; they come back as `Uint8Array` |
+ * | other typed arrays, `NdArray` | an array of numbers; one dimension of other numbers than bytes comes back as the typed array, all else as `NdArray` |
  * | `Date` | an instant, to the millisecond, of the years 1 to 9999 |
  * | `Array` | a list; `undefined` in it is refused, because a list with holes has no other meaning than its author's |
  * | plain object, `Map` with text keys | a map; members that are `undefined` are left out, as in JSON; it comes back as an object without prototype |
@@ -16,10 +17,18 @@
 
 import { DecodeError, EncodeError } from "../errors.js";
 import { MAX_DEPTH, MAX_INT_BITS } from "../limits.js";
+import { arrayFromForm, isSound, NdArray, type TypedArray } from "./arrays.js";
 import { b64urlDecode } from "./identity.js";
 
 /** A value as it comes from the wire. */
-export type Value = null | boolean | number | bigint | string | Uint8Array | Date | Value[] | { [key: string]: Value };
+export type Value = null | boolean | number | bigint | string | Uint8Array | Date | TypedArray | NdArray | StreamRef | Value[] | { [key: string]: Value };
+
+/** Where a stream stands in a value (protocol section 7.2): the id that its owner gave it, 1 to 2^53-1. */
+export class StreamRef {
+  constructor(readonly id: number) {
+    if (!Number.isSafeInteger(id) || id < 1) throw new RangeError(`expected the id of a stream, 1 to 2^53-1, got ${id}`);
+  }
+}
 
 /** An instant in the parts that MessagePack has: whole seconds since the epoch, and nanoseconds after them. */
 export interface Timestamp {
@@ -78,7 +87,8 @@ export function refuseDepth(depth: number): void {
 
 /** Whether `value` nests more than `limit` deep; a scalar has depth 0. */
 export function isDeeper(value: unknown, limit: number): boolean {
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Date) return false;
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
+  if (value instanceof Date || value instanceof NdArray || value instanceof StreamRef) return false;
   return limit === 0 || Object.values(value).some((item) => isDeeper(item, limit - 1));
 }
 
@@ -127,6 +137,11 @@ function nameOf(value: object): string {
 /** Refuses a bigint that is too long. */
 export function refuseLongInt(value: bigint): void {
   if (value >= INT_LIMIT || value < -INT_LIMIT) throw new Unencodable(`expected an integer of at most ${MAX_INT_BITS} bits`);
+}
+
+/** Refuses an array whose items are not what its dtype says. */
+export function refuseUnsound(array: NdArray): void {
+  if (!isSound(array)) throw new Unencodable("expected the booleans of an array to be bytes 0 and 1, got others");
 }
 
 /** A bigint as JavaScript has it: a number where that is exact. */
@@ -209,6 +224,12 @@ export function parseTime(text: unknown): Date {
   throw new DecodeError(`$time: expected an instant such as 2026-11-22T19:00:00.250Z, got ${JSON.stringify(text)?.slice(0, 64)}`);
 }
 
+/** The stream of an id that came; `DecodeError` for what is none. */
+export function streamOf(id: unknown): StreamRef {
+  if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 1) throw new DecodeError("stream: expected an id from 1 to 2^53-1");
+  return new StreamRef(id);
+}
+
 /** The value of the JSON object `{key: inner}`, `key` starting with `$`; undefined for one that is an escaped map. */
 export function fromForm(key: string, inner: Value): Value | undefined {
   switch (key) {
@@ -224,6 +245,10 @@ export function fromForm(key: string, inner: Value): Value | undefined {
       return b64urlDecode(inner);
     case "$time":
       return parseTime(inner);
+    case "$array":
+      return arrayFromForm(inner);
+    case "$stream":
+      return streamOf(inner);
     default:
       if (key.startsWith("$$")) return undefined;
       throw new DecodeError(`expected a known form or an escaped key, got ${JSON.stringify(key.slice(0, 64))}`);

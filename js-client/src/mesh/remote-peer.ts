@@ -3,8 +3,9 @@
 import { CallCancelled, DeadlineExceeded, RtcRpcError } from "../errors.js";
 import { DIAL_SECONDS } from "../limits.js";
 import type { Link } from "../link.js";
-import { type CallNamespace, type CallOptions, type Invoker, type NotifyMethod, type Params, callNamespace, notifyNamespace } from "../proxy.js";
+import { type CallNamespace, type CallOptions, CallPromise, type Invoker, type NotifyMethod, type Params, callNamespace, notifyNamespace } from "../proxy.js";
 import type { Trust } from "../service/context.js";
+import type { RpcStream } from "../stream.js";
 import type { Path } from "../transport/base.js";
 import type { RoomDriver } from "./driver.js";
 import type { PeerState } from "./membership.js";
@@ -63,24 +64,26 @@ export class RemotePeer implements Invoker {
    *
    * Rejects with a `RemoteError` that the other side answered; `DeadlineExceeded` when `timeout` milliseconds passed first; `CallCancelled`
    * when `signal` was aborted, whose reason is its `cause`; `ConnectionLost` when the link went, whose `ran` is false if the call certainly
-   * did not run; `Unavailable` where there was no link and none could be made; `EncodeError` or `TooLarge` where an argument can't travel.
+   * did not run; `Unavailable` where there was no link and none could be made; `EncodeError` or `TooLarge` where an argument can't travel;
+   * `ResourceExhausted` where it is one stream too many.
    */
-  async invoke(method: string, params: Params, options: CallOptions = {}): Promise<unknown> {
-    const { timeout, signal } = options;
-    if (timeout !== undefined && !(timeout > 0)) {
-      throw new RangeError(`timeout: expected a number of milliseconds above 0, got ${timeout}`);
-    }
-    if (signal?.aborted === true) {
-      throw cancelled(method, signal, false);
-    }
-    const link = this.#link;
-    if (link !== null) {
-      return this.#invokeOn(link, method, params, timeout, signal);
-    }
-    const started = performance.now();
-    const dialed = await this.#connected(method, timeout, signal);
-    const left = timeout === undefined ? undefined : Math.max(timeout - (performance.now() - started), 1);
-    return this.#invokeOn(dialed, method, params, left, signal);
+  invoke(method: string, params: Params, options: CallOptions = {}): CallPromise<unknown> {
+    return CallPromise.begin(method, (resolve, reject) => {
+      const { timeout, signal } = options;
+      if (timeout !== undefined && !(timeout > 0)) {
+        reject(new RangeError(`timeout: expected a number of milliseconds above 0, got ${timeout}`));
+        return () => undefined;
+      }
+      const invocation = new Invocation(method, params, options, resolve, reject);
+      if (signal?.aborted === true) {
+        reject(cancelled(method, signal.reason, false));
+      } else if (this.#link !== null) {
+        invocation.start(this.#link, timeout);
+      } else {
+        this.#connectFor(invocation, timeout);
+      }
+      return (reason) => invocation.cancel(reason);
+    });
   }
 
   /** Sends a notification; resolves when it is in the link's queue. Rejects as `invoke` does where it can't be sent. */
@@ -92,54 +95,123 @@ export class RemotePeer implements Invoker {
     return this.#driver.linkTo(this.peerId);
   }
 
-  #invokeOn(link: Link, method: string, params: Params, timeout: number | undefined, signal: AbortSignal | undefined): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      let aborted: (() => void) | null = null;
-      const id = link.startCall(method, params, timeout, (error, result) => {
-        if (aborted !== null) {
-          signal?.removeEventListener("abort", aborted);
-        }
-        if (error === null) {
-          resolve(result);
-        } else {
-          reject(error);
-        }
-      });
-      if (id !== null && signal !== undefined) {
-        aborted = () => {
-          link.cancelCall(id);
-          reject(cancelled(method, signal, null));
-        };
-        signal.addEventListener("abort", aborted, { once: true });
-      }
-    });
-  }
-
-  /** A link, dialed; gives up when the time of the call has passed or the caller no longer wants it. */
-  #connected(method: string, timeout: number | undefined, signal: AbortSignal | undefined): Promise<Link> {
-    return new Promise((resolve, reject) => {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const aborted = (): void => settle(() => reject(cancelled(method, signal, false)));
-      const settle = (take: () => void): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", aborted);
-        take();
-      };
-      if (timeout !== undefined && timeout < DIAL_SECONDS * 1000 && timeout <= LONGEST_TIMER) {
-        const error = new DeadlineExceeded(`${method}: the ${timeout} ms of the call passed before there was a link to ${this.name}`, false);
-        timer = setTimeout(() => settle(() => reject(error)), timeout);
-      }
-      signal?.addEventListener("abort", aborted, { once: true });
-      this.#driver.connect(this.peerId).then(
-        (link) => settle(() => resolve(link)),
-        (error: unknown) => settle(() => reject(error instanceof Error ? error : new RtcRpcError(String(error)))),
-      );
-    });
+  /** Starts a call when there is a link; gives up when its time has passed or the caller no longer wants it. */
+  #connectFor(invocation: Invocation, timeout: number | undefined): void {
+    const started = performance.now();
+    if (timeout !== undefined && timeout < DIAL_SECONDS * 1000 && timeout <= LONGEST_TIMER) {
+      const message = `${invocation.method}: the ${timeout} ms of the call passed before there was a link to ${this.name}`;
+      const timer = setTimeout(() => invocation.fail(new DeadlineExceeded(message, false)), timeout);
+      invocation.onEnd(() => clearTimeout(timer));
+    }
+    this.#driver.connect(this.peerId).then(
+      (link) => invocation.start(link, timeout === undefined ? undefined : Math.max(timeout - (performance.now() - started), 1)),
+      (error: unknown) => invocation.fail(error instanceof Error ? error : new RtcRpcError(String(error))),
+    );
   }
 }
 
-function cancelled(method: string, signal: AbortSignal | undefined, ran: false | null): CallCancelled {
+/** One call, from before there is a link to the end of the streams in its result. */
+class Invocation {
+  #stage: "waiting" | "started" | "over" = "waiting";
+  #link: Link | null = null;
+  #id: number | null = null;
+  /** Weak: a program that lost a stream must not be kept from losing it. */
+  #streams: readonly WeakRef<RpcStream>[] = [];
+  readonly #ends: (() => void)[] = [];
+  readonly #aborted = (): void => this.cancel(this.options.signal?.reason);
+
+  constructor(
+    readonly method: string,
+    readonly params: Params,
+    readonly options: CallOptions,
+    readonly resolve: (result: unknown) => void,
+    readonly reject: (error: unknown) => void,
+  ) {
+    options.signal?.addEventListener("abort", this.#aborted, { once: true });
+  }
+
+  /** Has `then` called when the answer is there, or none is waited for. */
+  onEnd(then: () => void): void {
+    this.#ends.push(then);
+  }
+
+  start(link: Link, timeout: number | undefined): void {
+    if (this.#stage !== "waiting") {
+      return;
+    }
+    this.#stage = "started";
+    this.#end();
+    this.#link = link;
+    this.#id = link.startCall(
+      this.method,
+      this.params,
+      timeout,
+      (error, result, streams = []) => {
+        this.#stage = "over";
+        if (error === null) {
+          this.#watch(streams);
+          this.resolve(result);
+        } else {
+          this.#unlisten();
+          this.reject(error);
+        }
+      },
+      this.options.progress,
+    );
+  }
+
+  fail(error: Error): void {
+    if (this.#stage === "waiting") {
+      this.#stage = "over";
+      this.#end();
+      this.#unlisten();
+      this.reject(error);
+    }
+  }
+
+  cancel(reason: unknown): void {
+    const error = cancelled(this.method, reason, this.#stage === "waiting" ? false : null);
+    if (this.#stage === "over") {
+      this.#streams.forEach((stream) => stream.deref()?.cancel(reason === undefined ? null : error));
+      return;
+    }
+    if (this.#id !== null) {
+      this.#link?.cancelCall(this.#id);
+    }
+    this.#stage = "over";
+    this.#end();
+    this.#unlisten();
+    this.reject(error);
+  }
+
+  /** The signal of the call is that of the streams in its result too, while they are open. */
+  #watch(streams: readonly RpcStream[]): void {
+    let open = streams.length;
+    this.#streams = streams.map((stream) => new WeakRef(stream));
+    if (open === 0) {
+      this.#unlisten();
+    }
+    for (const stream of streams) {
+      stream.whenClosed(() => {
+        open -= 1;
+        if (open === 0) {
+          this.#unlisten();
+        }
+      });
+    }
+  }
+
+  #unlisten(): void {
+    this.options.signal?.removeEventListener("abort", this.#aborted);
+  }
+
+  #end(): void {
+    this.#ends.splice(0).forEach((then) => then());
+  }
+}
+
+function cancelled(method: string, reason: unknown, ran: false | null): CallCancelled {
   const error = new CallCancelled(`${method}: the call was cancelled`, ran);
-  error.cause = signal?.reason as unknown;
+  error.cause = reason;
   return error;
 }

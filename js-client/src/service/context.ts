@@ -18,8 +18,16 @@ export interface Context {
   readonly caller: Caller;
   /** The name that was called. */
   readonly method: string;
-  /** Aborted when the caller cancels, when its time has passed, and when the connection is gone; the reason says which. */
+  /**
+   * Aborted when the caller cancels, when its time has passed, and when the connection is gone; for a function that returned streams, also when
+   * the caller wants no more of one of them. The reason says which.
+   */
   readonly signal: AbortSignal;
+  /**
+   * Tells the caller how far this has come: `done` of `total`, in any unit, and a text for people. As often as one likes: of those that come too
+   * fast for people the last one counts. `TypeError` for what is no number.
+   */
+  progress(done: number, total?: number | null, message?: string): void;
 }
 
 /** Whether a caller may call anything at all; asked at each call. */

@@ -5,18 +5,24 @@ import type { NotificationReceived, RequestReceived } from "../core/events.js";
 import { CallCancelled, ConnectionLost, DeadlineExceeded, type ErrorData, type Issue, errorToWire, RtcRpcError } from "../errors.js";
 import { MAX_IN_FLIGHT } from "../limits.js";
 import type { Log } from "../log.js";
-import type { Admit, Caller } from "./context.js";
+import { endSources } from "../source.js";
+import type { RpcStream } from "../stream.js";
+import type { Admit, Caller, Context } from "./context.js";
 import { type Method, type Registry, bindArguments } from "./registry.js";
 
 /** Where the answers to one peer's requests go. */
 export interface Responder {
   readonly caller: Caller | null;
-  respond(id: RequestReceived["id"], result: unknown): void;
+  /** `onStopped`: called when the other side wants no more of a stream that stands in the result, and when the connection is gone before its end. */
+  respond(id: RequestReceived["id"], result: unknown, onStopped?: (error: RtcRpcError) => void): void;
   respondError(id: RequestReceived["id"], code: number, message: string, data: ErrorData | null): void;
+  reportProgress(id: RequestReceived["id"], done: number, total: number | null, message: string): void;
 }
 
 interface Running {
   readonly abort: AbortController;
+  /** Those that stand in its arguments. */
+  readonly streams: readonly RpcStream[];
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -25,6 +31,12 @@ interface Serving {
   readonly open: Map<RequestReceived["id"], Running>;
   /** Functions that run, those included whose caller no longer waits: JavaScript can't stop them. */
   running: number;
+}
+
+/** What came of a function: how its caller is told, or what is left to do where nobody waits for it. */
+interface Outcome {
+  answer(id: RequestReceived["id"]): void;
+  drop(): void;
 }
 
 const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds; `setTimeout` takes a longer one for no wait at all
@@ -40,19 +52,21 @@ export class Dispatcher {
     private readonly log: Log,
   ) {}
 
-  /** Serves a request or a notification; the answer goes to `from`, once, unless the connection goes first. */
-  dispatch(from: Responder, received: RequestReceived | NotificationReceived): void {
+  /** Serves a request or a notification, `streams` standing in its params; the answer goes to `from`, once, unless the connection goes first. */
+  dispatch(from: Responder, received: RequestReceived | NotificationReceived, streams: readonly RpcStream[] = []): void {
     const id = received.type === "RequestReceived" ? received.id : undefined;
     const serving = this.#servingOf(from);
     const refusal = this.#refusal(from, received.method, serving);
     if (refusal !== null) {
+      cancelAll(streams);
       this.#refuse(from, id, refusal.code, refusal.message);
     } else if (received.method === "rpc.discover") {
+      cancelAll(streams);
       if (id !== undefined) {
         from.respond(id, this.registry.openrpc(this.title));
       }
     } else {
-      this.#call(from, serving, id, received);
+      this.#call(from, serving, id, received, streams);
     }
   }
 
@@ -97,7 +111,13 @@ export class Dispatcher {
     return null;
   }
 
-  #call(from: Responder, serving: Serving, id: RequestReceived["id"] | undefined, received: RequestReceived | NotificationReceived): void {
+  #call(
+    from: Responder,
+    serving: Serving,
+    id: RequestReceived["id"] | undefined,
+    received: RequestReceived | NotificationReceived,
+    streams: readonly RpcStream[],
+  ): void {
     const method = this.registry.method(received.method);
     if (method === undefined) {
       return;
@@ -106,11 +126,12 @@ export class Dispatcher {
     const args = bindArguments(method, received.params, issues);
     if (issues.length > 0) {
       const first = issues[0];
+      cancelAll(streams);
       const message = `${method.name}: ${placeOf(first?.path ?? [])}expected ${first?.expected}, got ${first?.got}`;
       this.#refuse(from, id, codes.INVALID_PARAMS, message, issues);
       return;
     }
-    const running: Running = { abort: new AbortController(), timer: undefined };
+    const running: Running = { abort: new AbortController(), streams, timer: undefined };
     if (id !== undefined) {
       serving.open.set(id, running);
       const timeout = received.meta["timeout"];
@@ -120,35 +141,41 @@ export class Dispatcher {
       }
     }
     serving.running += 1;
-    void this.#run(from, method, args, running).then((outcome) => {
+    void this.#run(from, method, args, id, running).then((outcome) => {
       serving.running -= 1;
-      if (id === undefined) {
-        return;
-      }
-      if (serving.open.get(id) === running) {
+      const isAwaited = id !== undefined && serving.open.get(id) === running;
+      if (isAwaited) {
         serving.open.delete(id);
         clearTimeout(running.timer);
-        if (this.#serving.get(from) === serving) {
-          outcome(id);
-        }
+      }
+      if (isAwaited && this.#serving.get(from) === serving) {
+        outcome.answer(id);
+      } else {
+        outcome.drop();
       }
     });
   }
 
-  /** Runs the function to its end; what is returned sends the answer. Never rejects. */
-  async #run(from: Responder, method: Method, args: unknown[], running: Running): Promise<(id: RequestReceived["id"]) => void> {
+  /** Runs the function to its end. Never rejects. */
+  async #run(from: Responder, method: Method, args: unknown[], id: RequestReceived["id"] | undefined, running: Running): Promise<Outcome> {
+    const { abort, streams } = running;
     try {
       if (method.contextAt !== null && from.caller !== null) {
-        args.push(Object.freeze({ caller: from.caller, method: method.name, signal: running.abort.signal }));
+        args.push(contextOf(from, from.caller, method.name, id, abort.signal));
       }
-      const result = await method.handler.apply(undefined, args);
-      return (id) => from.respond(id, result === undefined ? null : result);
+      const result = (await method.handler.apply(undefined, args)) ?? null;
+      return {
+        answer: (request) => from.respond(request, result, (error) => abort.abort(error)),
+        drop: () => endSources(result, this.log),
+      };
     } catch (error) {
+      // Nobody reads them now. (After a good end somebody may: streams live by themselves.)
+      cancelAll(streams);
       if (!(error instanceof RtcRpcError) && !running.abort.signal.aborted) {
         this.log.error(`the function ${JSON.stringify(method.name)} failed; the caller is told "internal error"`, error);
       }
       const { code, message, data } = errorToWire(error);
-      return (id) => from.respondError(id, code, message, data);
+      return { answer: (request) => from.respondError(request, code, message, data), drop: () => undefined };
     }
   }
 
@@ -159,6 +186,7 @@ export class Dispatcher {
       open?.delete(id);
       clearTimeout(running.timer);
       running.abort.abort(error);
+      cancelAll(running.streams);
       from.respondError(id, error.code, error.message, null);
     }
   }
@@ -170,6 +198,28 @@ export class Dispatcher {
     }
     from.respondError(id, code, message, issues === undefined ? { ran: false } : { ran: false, issues });
   }
+}
+
+function cancelAll(streams: readonly RpcStream[]): void {
+  for (const stream of streams) {
+    stream.cancel();
+  }
+}
+
+function contextOf(from: Responder, caller: Caller, method: string, id: RequestReceived["id"] | undefined, signal: AbortSignal): Context {
+  return Object.freeze({
+    caller,
+    method,
+    signal,
+    progress: (done: number, total: number | null = null, message = "") => {
+      if (!Number.isFinite(done) || (total !== null && !Number.isFinite(total))) {
+        throw new TypeError(`progress: expected done and total to be finite numbers, got ${String(done)} and ${String(total)}`);
+      }
+      if (id !== undefined) {
+        from.reportProgress(id, done, total, String(message));
+      }
+    },
+  });
 }
 
 /** A path as one would write it: `boxes[2].width: `. */

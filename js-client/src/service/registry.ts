@@ -1,10 +1,15 @@
 /** What a peer offers: names, functions, and what is said about them. The table is exact: a name that is not in it reaches nothing. */
 
-import { ExposeError, type Issue } from "../errors.js";
+import { INVALID_PARAMS } from "../codes.js";
+import { ExposeError, type Issue, ProtocolError } from "../errors.js";
 import { MAX_METHOD_LENGTH } from "../limits.js";
+import { RpcStream } from "../stream.js";
 import { type JsonSchema, checkValue, requireSchema } from "./schema.js";
 
-/** A function that can be exposed. What it returns, or resolves to, travels back. */
+/**
+ * A function that can be exposed. What it returns, or resolves to, travels back. An async generator, a generator, another async iterable or a
+ * `ReadableStream`, alone or anywhere in the result, is sent as a stream; a stream in the arguments comes as an `RpcStream`.
+ */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type Handler = (...args: any[]) => unknown;
 
@@ -15,7 +20,8 @@ export interface ExposeOptions {
   /**
    * A JSON Schema of type object: its `properties`, in their order, are the parameters, `required` names those that must be there. Arguments
    * are checked before the function runs; it gets them by position, whichever way they were sent. Without it the
-   * function gets what was sent: the items of a list as its arguments, or one object.
+   * function gets what was sent: the items of a list as its arguments, or one object. A stream is
+   * `{type: "object", "x-stream": true, items: {…}}`; its items are checked as they are taken.
    */
   readonly params?: JsonSchema;
   /** A JSON Schema of the result, for `rpc.discover`; it is not checked. */
@@ -45,6 +51,8 @@ export interface ParamsSchema {
   readonly required: ReadonlySet<string>;
 }
 
+const GENERATORS = new Set(["[object AsyncGeneratorFunction]", "[object GeneratorFunction]"]);
+const STREAM: JsonSchema = Object.freeze({ type: "object", "x-stream": true });
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 const SURROGATE = /\p{Surrogate}/u; // half a character: it has no UTF-8
 
@@ -83,7 +91,7 @@ export class Registry {
       handler: fn,
       description: options.description ?? "",
       params,
-      result: options.result ?? null,
+      result: options.result ?? (GENERATORS.has(Object.prototype.toString.call(fn)) ? STREAM : null),
       contextAt: options.context === true ? (params === null ? fn.length - 1 : params.names.length) : null,
     });
   }
@@ -157,8 +165,24 @@ function bindOne(schema: ParamsSchema, name: string, present: boolean, value: un
     }
     return undefined;
   }
-  checkValue(schema.schemas.get(name) ?? {}, value, [name], issues);
+  const its = schema.schemas.get(name) ?? {};
+  checkValue(its, value, [name], issues);
+  if (value instanceof RpcStream && its["items"] !== undefined && issues.length === 0) {
+    checkItems(value, name, its["items"] as JsonSchema);
+  }
   return value;
+}
+
+function checkItems(stream: RpcStream, name: string, schema: JsonSchema): void {
+  let index = 0;
+  stream.checkItems((item) => {
+    const issues: Issue[] = [];
+    checkValue(schema, item, [name, index++], issues);
+    const [first] = issues;
+    if (first !== undefined) {
+      throw new ProtocolError(`${name}: expected item ${index} to be ${first.expected}, got ${first.got}`, INVALID_PARAMS, { issues });
+    }
+  });
 }
 
 function paramsOf(name: string, schema: unknown): ParamsSchema {

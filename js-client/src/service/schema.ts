@@ -4,6 +4,7 @@
  */
 
 import { ExposeError, type Issue } from "../errors.js";
+import { RpcStream } from "../stream.js";
 
 /** A JSON Schema, as it would be written in JSON. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
@@ -61,6 +62,18 @@ const KEYWORDS = new Map<string, { readonly takes: (argument: unknown) => boolea
   ["maxLength", size((value) => (typeof value === "string" ? [...value].length : null), false, "characters")],
   ["minItems", size((value) => (Array.isArray(value) ? value.length : null), true, "items")],
   ["maxItems", size((value) => (Array.isArray(value) ? value.length : null), false, "items")],
+  [
+    // Ours: JSON Schema has no streams. Its `items` are looked at as they are taken.
+    "x-stream",
+    {
+      takes: (argument) => argument === true,
+      check: (_argument, value, path, issues) => {
+        if (!(value instanceof RpcStream)) {
+          refuse(issues, path, "a stream", value);
+        }
+      },
+    },
+  ],
   [
     "items",
     {
@@ -194,7 +207,7 @@ function hasType(value: unknown, type: string, schema: JsonSchema): boolean {
     case "array":
       return Array.isArray(value);
     case "object":
-      return isObject(value);
+      return isObject(value) && (!(value instanceof RpcStream) || schema["x-stream"] === true);
     default:
       return typeof value === type;
   }
@@ -235,5 +248,5 @@ function shown(value: unknown): string {
   if (isScalar(value) || typeof value === "bigint") {
     return typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : String(value);
   }
-  return Array.isArray(value) ? `a list of ${value.length}` : isBinary(value) ? `${value.byteLength} bytes` : "an object";
+  return Array.isArray(value) ? `a list of ${value.length}` : isBinary(value) ? `${value.byteLength} bytes` : value instanceof RpcStream ? "a stream" : "an object";
 }

@@ -40,7 +40,7 @@ describe("two peers", () => {
     const [ready] = a.take("SessionReady");
     assert.deepEqual(
       { ...ready!.peer, features: [...ready!.peer.features].sort() },
-      { peerId: key(2).peerId, name: "b", level: 2, features: ["cancel", "parts"], version: 1 },
+      { peerId: key(2).peerId, name: "b", level: 2, features: ["cancel", "parts", "progress", "streams"], version: 1 },
     );
     assert.equal(b.session.remote?.name, "a");
   });

@@ -37,7 +37,7 @@ describe("a call", () => {
     b.session.sendResponse(toB!.id, 3);
     a.session.sendError(toA!.id, -32000, "no", { detail: "x" });
     run();
-    assert.deepEqual(a.take("ResponseReceived"), [{ type: "ResponseReceived", id: idA, result: 3 }]);
+    assert.deepEqual(a.take("ResponseReceived"), [{ type: "ResponseReceived", id: idA, result: 3, streams: [] }]);
     const [failed] = b.take("ErrorReceived");
     assert.deepEqual([failed!.id, failed!.error.name, failed!.error.message, failed!.error.detail], [idB, "RemoteApplicationError", "no", "x"]);
   });

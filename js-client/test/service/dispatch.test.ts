@@ -14,14 +14,18 @@ const CALLER: Caller = { peerId: "A".repeat(43), name: "caller", trust: "pinned"
 class Answers implements Responder {
   readonly results = new Map<unknown, unknown>();
   readonly errors = new Map<unknown, { code: number; message: string; data: ErrorData | null }>();
+  readonly progress: unknown[][] = [];
   constructor(readonly caller: Caller | null = CALLER) {}
+  reportProgress(...told: unknown[]): void {
+    this.progress.push(told);
+  }
   respond(id: unknown, result: unknown): void {
     assert.equal(this.results.has(id) || this.errors.has(id), false, "answered twice");
     this.results.set(id, result);
   }
   respondError(id: unknown, code: number, message: string, data: ErrorData | null): void {
     assert.equal(this.results.has(id) || this.errors.has(id), false, "answered twice");
-    this.errors.set(id, { code, message, data });
+    this.errors.set(id, { code, message, data: data === null ? null : { ...data } });
   }
 }
 
@@ -32,7 +36,7 @@ function served(admit: Admit = admitPinned) {
   let ids = 0;
   const request = (to: Responder, method: string, params: unknown[] | Record<string, unknown> = [], meta = {}): number => {
     ids += 1;
-    dispatcher.dispatch(to, { type: "RequestReceived", id: ids, method, params, meta });
+    dispatcher.dispatch(to, { type: "RequestReceived", id: ids, method, params, meta, streams: [] });
     return ids;
   };
   return { registry, log, dispatcher, request };
@@ -166,7 +170,7 @@ test("a notification runs the function and is never answered", async () => {
   registry.expose("f", () => void runs++);
   const to = new Answers();
   for (const method of ["f", "nope", "rpc.discover"]) {
-    dispatcher.dispatch(to, { type: "NotificationReceived", method, params: [], meta: {} });
+    dispatcher.dispatch(to, { type: "NotificationReceived", method, params: [], meta: {}, streams: [] });
   }
   await until(() => runs === 1, "the run");
   assert.equal(to.results.size + to.errors.size, 0);

@@ -75,6 +75,7 @@ class WebRtcConnection(Connection):
         self._remote: Description | None = None
         self._mid = "0"
         self._told_candidates = False
+        self._sending = False
         self._candidates_left = MAX_CANDIDATES
         self._early_candidates: list[IceCandidate] = []
         self._early_messages: list[bytes | str] = []
@@ -279,7 +280,10 @@ class WebRtcConnection(Connection):
                 self._early_messages.append(data)
 
     def _buffered_amount_low(self) -> None:
-        if self._stage is _Stage.OPEN:
+        if self._sending:
+            # Told from inside `send`, it would have the owner send before it is done sending.
+            self._loop.call_soon(self._buffered_amount_low)
+        elif self._stage is _Stage.OPEN:
             self._teller.low()
 
     def _channel_gone(self) -> None:
@@ -310,7 +314,11 @@ class WebRtcConnection(Connection):
         size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
         if size > self._max_message_size:
             raise TooLarge(f"a frame has at most {self._max_message_size} bytes here, got {size}")
-        self._stack.channel.send(data)
+        self._sending = True
+        try:
+            self._stack.channel.send(data)
+        finally:
+            self._sending = False
 
     # -- the end -----------------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from rtcrpc import codes, limits
-from rtcrpc.core.frames import FrameReader, FrameType, WholeMessage, encode_parts, encode_varint, frame_size
+from rtcrpc.core.frames import FrameReader, FrameType, WholeMessage, encode_parts, frame_size
+from rtcrpc.core.varint import encode_varint
 from rtcrpc.errors import DecodeError, ProtocolError
 
 

@@ -17,7 +17,8 @@ import pytest
 from pydantic import BaseModel, Field, RootModel, computed_field
 
 from rtcrpc.errors import EncodeError, ExposeError
-from rtcrpc.service.result import Result, ResultMismatch, to_wire
+from rtcrpc.service.result import Result, ResultMismatch
+from rtcrpc.wire import to_wire
 
 NOW = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
 AN_ID = uuid.UUID("12345678-1234-5678-1234-567812345678")
@@ -120,10 +121,10 @@ def test_other_containers_and_subclasses() -> None:
         pass
 
     ordered = collections.OrderedDict(a=collections.deque([Text("x"), Number(3)]))
-    sent = to_wire(ordered)
+    sent = to_wire(ordered, "result")
     assert sent == {"a": ["x", 3]}
     assert [type(item) for item in sent["a"]] == [str, int]
-    assert to_wire({Colour.RED: 1, 2: 2, AN_ID: 3}) == {"red": 1, "2": 2, str(AN_ID): 3}
+    assert to_wire({Colour.RED: 1, 2: 2, AN_ID: 3}, "result") == {"red": 1, "2": 2, str(AN_ID): 3}
 
 
 def test_plain_values_are_not_copied() -> None:
@@ -184,7 +185,7 @@ def test_a_value_that_holds_itself() -> None:
     loop: list[Any] = []
     loop.append(loop)
     with pytest.raises(EncodeError, match="holds itself"):
-        to_wire(loop)
+        to_wire(loop, "result")
 
 
 @pytest.mark.parametrize(

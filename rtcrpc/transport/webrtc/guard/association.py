@@ -5,21 +5,27 @@ ways that a hostile peer can turn into endless loops or into work without measur
 takes its receive path over. Only one reliable, ordered stream is agreed, so chunks are put together in
 the order of their TSNs: what arrives early waits in a table, and each byte is touched once.
 
+Acknowledgements are delayed as RFC 9260 section 6.2 allows, and travel with the data that goes the other
+way: an answer to a call then acknowledges the call, and half the packets of a conversation are saved.
+
 A peer that breaks the rules gets its connection ended (`on_violation`); one that merely sends too far
 ahead has the excess dropped unacknowledged, as RFC 9260 section 6.2 has it, and sends it again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Coroutine
 from struct import unpack_from
-from typing import Final
+from typing import Any, Final
 
 from aiortc import RTCDataChannel, RTCDtlsTransport, RTCSctpTransport
 from aiortc.rtcsctptransport import (
     SCTP_DATA_FIRST_FRAG,
     SCTP_DATA_LAST_FRAG,
+    SCTP_MAX_PACKET_LENGTH,
     WEBRTC_BINARY,
     WEBRTC_BINARY_EMPTY,
     WEBRTC_DCEP,
@@ -32,6 +38,7 @@ from aiortc.rtcsctptransport import (
     ForwardTsnChunk,
     InitChunk,
     SackChunk,
+    serialize_packet,
 )
 
 from rtcrpc.transport.base import CHANNEL_ID
@@ -52,6 +59,16 @@ MAX_GAPS: Final = 200
 """Gaps told in one acknowledgement, so that it fits a packet. Later ones are told when these are closed."""
 
 MAX_DUPLICATES: Final = 16
+
+ACK_EVERY: Final = 2
+"""Packets with data after which an acknowledgement goes out at once (RFC 9260 section 6.2)."""
+
+ACK_SECONDS: Final = 0.02
+"""How long an acknowledgement waits for data to travel with. The RFC allows 0.2; a sender that has little under way
+would stand still for so long."""
+
+_ROOM_BESIDE_SACK: Final = SCTP_MAX_PACKET_LENGTH - 12 - 16 - 16
+"""Bytes of data that fit a packet beside an acknowledgement without gaps."""
 
 _TSNS: Final = 2**32
 _HALF: Final = 2**31
@@ -83,6 +100,16 @@ def well_formed(packet: bytes) -> bool:
     return True
 
 
+class _Bundle(Chunk):
+    """Two chunks for one packet."""
+
+    def __init__(self, first: Chunk, second: Chunk) -> None:
+        self._bytes = bytes(first) + bytes(second)
+
+    def __bytes__(self) -> bytes:
+        return self._bytes
+
+
 class GuardedAssociation(RTCSctpTransport):
     """An association that carries channel `CHANNEL_ID` and nothing else.
 
@@ -103,6 +130,9 @@ class GuardedAssociation(RTCSctpTransport):
         self._early = EarlyChunks(MAX_HELD - LOCAL_MAX_MESSAGE_SIZE)
         self._partial: bytearray | None = None
         self._partial_kind = 0
+        self._packets_to_ack = 0
+        self._gaps_told = False
+        self._ack_timer: asyncio.TimerHandle | None = None
         self.closed_by_peer = False
         self.channel_reset = False
 
@@ -171,7 +201,12 @@ class GuardedAssociation(RTCSctpTransport):
 
     async def _send_chunk(self, chunk: Chunk) -> None:
         try:
-            await super()._send_chunk(chunk)
+            if self._packets_to_ack and type(chunk) is DataChunk and len(chunk.user_data) <= _ROOM_BESIDE_SACK:
+                bundle = _Bundle(self._take_sack(), chunk)
+                ports = (self._local_port, self._remote_port)
+                await self.transport._send_data(serialize_packet(*ports, self._remote_verification_tag, bundle))
+            else:
+                await super()._send_chunk(chunk)
         except ConnectionError:
             # Lost on the way, as far as SCTP is concerned; that the transport is gone is told by the
             # transport.
@@ -239,23 +274,74 @@ class GuardedAssociation(RTCSctpTransport):
         elif kind == WEBRTC_STRING_EMPTY:
             channel.emit("message", "")
 
+    # -- acknowledgements --------------------------------------------------------------------------------
+
     async def _send_sack(self) -> None:
+        """A packet with data has been taken in (called by aiortc at its end)."""
+        self._sack_needed = False
+        self._packets_to_ack += 1
+        # What is missing, or came twice, or has just closed a gap, tells the sender of losses: that can't wait.
+        if self._packets_to_ack >= ACK_EVERY or self._early or self._gaps_told or self._sack_duplicates:
+            await self._send_chunk(self._take_sack())
+        elif self._ack_timer is None:
+            # Not stopped when the acknowledgement leaves sooner, which is nearly always: that would cost more.
+            self._ack_timer = self._loop.call_later(ACK_SECONDS, self._ack_due)
+
+    def _ack_due(self) -> None:
+        self._ack_timer = None
+        if self._packets_to_ack and self._association_state is not self.State.CLOSED:
+            self._run(self._send_chunk(self._take_sack()))
+
+    def _take_sack(self) -> SackChunk:
         # As aiortc does it, but never longer than a packet.
         sack = SackChunk()
         sack.cumulative_tsn = self._last_received_tsn
         sack.advertised_rwnd = max(0, WINDOW - self._early.data_bytes - len(self._partial or b""))
         sack.duplicates = self._sack_duplicates[:]
-        # Told as distances from the last TSN in order (RFC 9260 section 3.3.4), each 16 bits wide.
-        before = self._taken - 1
-        runs = [(first - before, last - before) for first, last in self._early.runs(MAX_GAPS)]
-        sack.gaps = [run for run in runs if run[1] <= 0xFFFF]
-        await self._send_chunk(sack)
+        if self._early:
+            # Told as distances from the last TSN in order (RFC 9260 section 3.3.4), each 16 bits wide.
+            before = self._taken - 1
+            runs = [(first - before, last - before) for first, last in self._early.runs(MAX_GAPS)]
+            sack.gaps = [run for run in runs if run[1] <= 0xFFFF]
+        self._gaps_told = bool(sack.gaps)
         self._sack_duplicates.clear()
-        self._sack_needed = False
+        self._packets_to_ack = 0
+        return sack
+
+    # -- sending -----------------------------------------------------------------------------------------
+
+    def _data_channel_send(self, channel: RTCDataChannel, data: bytes | str) -> None:
+        # As aiortc does it, but at once instead of in a task of a later turn: the sizes were checked above.
+        if isinstance(data, str):
+            kind, body = (WEBRTC_STRING, data.encode()) if data else (WEBRTC_STRING_EMPTY, b"\0")
+        else:
+            kind, body = (WEBRTC_BINARY, data) if data else (WEBRTC_BINARY_EMPTY, b"\0")
+        channel._addBufferedAmount(len(body))
+        self._data_channel_queue.append((channel, kind, body))
+        self._run(self._data_channel_flush())
+
+    if sys.version_info >= (3, 12):
+
+        def _run(self, work: Coroutine[Any, Any, None]) -> None:
+            # Sending over a socket never waits, so the work is done when this returns; over TURN it may go on.
+            asyncio.Task(work, loop=self._loop, eager_start=True)
+
+    else:
+
+        def _run(self, work: Coroutine[Any, Any, None]) -> None:
+            asyncio.ensure_future(work)
 
     # -- the end of the channel --------------------------------------------------------------------------
 
+    def _set_state(self, state: RTCSctpTransport.State) -> None:
+        if state is self.State.CLOSED and self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
+        super()._set_state(state)
+
     def _data_channel_close(self, channel: RTCDataChannel) -> None:
+        if self._packets_to_ack:
+            self._ack_due()  # the other side may be waiting for nothing else before it closes, too
         if channel.id in self._data_channel_inbound_reset:
             self.closed_by_peer = True
         super()._data_channel_close(channel)

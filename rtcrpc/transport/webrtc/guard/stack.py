@@ -61,7 +61,9 @@ _ICE_NAMES: Final = (
 )
 _SCTP_NAMES: Final = (
     "_data_channel_close",
+    "_data_channel_flush",
     "_data_channel_reset",
+    "_data_channel_send",
     "_handle_data",
     "_receive_chunk",
     "_receive_data_chunk",
@@ -69,6 +71,7 @@ _SCTP_NAMES: Final = (
     "_reset_deferred_streams",
     "_send_chunk",
     "_send_sack",
+    "_set_state",
 )
 _DTLS_NAMES: Final = ("_set_role", "_setup_srtp")
 

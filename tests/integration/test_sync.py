@@ -1,0 +1,397 @@
+"""rtcrpc.sync as scripts and notebooks use it: over real DataChannels, from threads, under Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+import rtcrpc
+from rtcrpc.bootstrap import Bootstrap, BootstrapConfig
+
+BOUND = 15
+needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
+
+
+class Robot:
+    """A peer and a bootstrap on an event loop of their own; `said` is what its functions and its room tell."""
+
+    def __init__(self) -> None:
+        self.said: SimpleQueue[str] = SimpleQueue()
+        self._heard: list[str] = []
+        self.registry = rtcrpc.Registry()
+        self.registry.expose(self.add)
+        self.registry.expose(self.fail)
+        self.registry.expose(self.wait)
+        self.registry.expose(self.note)
+        self.registry.expose(self.ask_back)
+        self.peer = rtcrpc.Peer(name="robot", registry=self.registry, policy=rtcrpc.OpenPolicy())
+        self._ready: concurrent.futures.Future[str] = concurrent.futures.Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread.start()
+        self.url = self._ready.result(BOUND)
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with Bootstrap(BootstrapConfig()).serve() as server:
+            url = server.room_url("lab")
+            async with self.peer.join(url) as self.room:
+                self.room.on("left", lambda event: self.said.put(f"left: {event.peer.name}"))
+                self._ready.set_result(url)
+                await self._stop.wait()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(BOUND)
+
+    def hears(self, text: str) -> None:
+        """Wait until that is said, whatever else is said before or was meanwhile."""
+        while text not in self._heard:
+            self._heard.append(self.said.get(timeout=BOUND))
+        self._heard.remove(text)
+
+    @property
+    def link(self) -> dict[str, Any]:
+        return {"where": self.url, "pin": self.peer.peer_id}
+
+    # -- what it offers ----------------------------------------------------------------------------------
+
+    def add(self, a: int, b: int) -> int:
+        return a + b
+
+    def fail(self) -> None:
+        raise rtcrpc.Error("the arm is stuck", detail={"joint": 3})
+
+    async def wait(self, name: str) -> None:
+        self.said.put(f"{name} waits")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.said.put(f"{name} was cancelled")
+            raise
+
+    def note(self, text: str) -> None:
+        self.said.put(text)
+
+    async def ask_back(self, context: rtcrpc.Context, method: str) -> Any:
+        assert context.caller.peer_id is not None
+        caller = await self.room.peer(context.caller.peer_id)
+        return await caller.call[method]()
+
+
+@pytest.fixture(scope="module")
+def robot() -> Iterator[Robot]:
+    robot = Robot()
+    yield robot
+    robot.stop()
+
+
+@pytest.fixture
+def room(robot: Robot) -> Iterator[rtcrpc.sync.Room]:
+    with rtcrpc.sync.join(**robot.link) as room:
+        yield room
+
+
+def test_the_short_example(robot: Robot) -> None:
+    with rtcrpc.sync.join(**robot.link, name="script") as room:
+        remote = room.peer("robot")
+        assert remote.call.add(1, 2) == 3
+        assert remote.call.add(a=20, b=22) == 42
+        assert remote.call["add"](1, 1) == 2
+        assert remote.notify.note("hello") is None
+        robot.hears("hello")
+        assert {method["name"] for method in remote.discover()["methods"]} >= {"add", "fail"}
+        path = remote.path()
+        assert path is not None
+        assert not path.relayed
+        assert (remote.name, remote.peer_id, remote.trust) == ("robot", robot.peer.peer_id, "pinned")
+        assert (remote.state.value, remote.reason) == ("connected", "")
+        assert room.peers == (remote,)
+        assert [member.name for member in room.members] == ["robot"]
+        assert (room.name, room.own_name, len(room.peer_id)) == ("lab", "script", 43)
+        assert room.signaling_state == "joined"
+    robot.hears("left: script")
+    with pytest.raises(rtcrpc.errors.ConnectionLost):
+        remote.call.add(1, 2)
+    room.close()
+
+
+def test_errors_are_those_of_the_async_api_and_point_at_the_call(room: rtcrpc.sync.Room) -> None:
+    remote = room.peer()
+    with pytest.raises(rtcrpc.errors.RemoteApplicationError, match="the arm is stuck") as failed:
+        remote.call.fail()  # this very line
+    assert failed.value.data["detail"] == {"joint": 3}
+    frames = traceback.extract_tb(failed.value.__traceback__)
+    assert "this very line" in (frames[0].line or "")
+    with pytest.raises(rtcrpc.errors.DeadlineExceeded):
+        remote.call.with_(timeout=0.1).wait("late")
+    with pytest.raises(rtcrpc.errors.RemoteInvalidParams, match="expected an integer"):
+        remote.call.add("one", 2)
+    with pytest.raises(rtcrpc.errors.Unavailable):
+        room.peer("nobody", timeout=0.1)
+    with pytest.raises(rtcrpc.errors.InviteError):
+        rtcrpc.sync.join("not a link")
+    with pytest.raises(rtcrpc.errors.SignalingError):
+        rtcrpc.sync.join("ws://127.0.0.1:9/room/lab")
+
+
+def test_a_peer_joins_without_async(robot: Robot) -> None:
+    peer = rtcrpc.sync.Peer(name="kept")
+    with peer.join(robot.url, pin=robot.peer.peer_id) as room:
+        assert (room.peer_id, room.own_name) == (peer.peer_id, "kept")
+        assert room.peer().call.add(1, 2) == 3
+
+
+def test_submit_gives_futures(robot: Robot, room: rtcrpc.sync.Room) -> None:
+    remote = room.peer()
+    futures = [remote.submit.add(i, 1) for i in range(50)]
+    assert [future.result(BOUND) for future in futures] == list(range(1, 51))
+    assert isinstance(remote.submit.fail().exception(BOUND), rtcrpc.errors.RemoteApplicationError)
+    waiting = remote.submit.with_(timeout=60).wait("future")
+    robot.hears("future waits")
+    assert waiting.cancel()
+    robot.hears("future was cancelled")
+
+
+def test_many_threads_at_once(room: rtcrpc.sync.Room) -> None:
+    remote = room.peer()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        sums = pool.map(lambda i: [remote.call.add(i, j) for j in range(20)], range(8))
+    assert list(sums) == [[i + j for j in range(20)] for i in range(8)]
+
+
+def test_inside_a_running_loop_as_in_a_notebook(robot: Robot) -> None:
+    async def cell() -> int:
+        with rtcrpc.sync.join(**robot.link) as room:
+            total: int = room.peer("robot").call.add(1, 2)
+            return total + await asyncio.wrap_future(room.peer("robot").submit.add(3, 4))
+
+    assert asyncio.run(cell()) == 10
+
+
+def test_functions_run_beside_the_script(robot: Robot) -> None:
+    registry = rtcrpc.Registry()
+
+    @registry.expose
+    async def on_the_loop() -> str:
+        return threading.current_thread().name
+
+    @registry.expose
+    def in_the_pool() -> str:
+        assert room.peer("robot").call.add(1, 2) == 3
+        return threading.current_thread().name
+
+    @registry.expose
+    async def waits_for_itself() -> str:
+        try:
+            room.peer("robot")
+        except RuntimeError as error:
+            return str(error)
+        return "it did not notice"
+
+    @registry.expose
+    async def does_not_wait() -> int:
+        total: int = await asyncio.wrap_future(remote.submit.add(1, 2))
+        return total + len(room.peers)
+
+    with rtcrpc.sync.join(**robot.link, registry=registry, policy=rtcrpc.OpenPolicy()) as room:
+        remote = room.peer("robot")
+        assert remote.call.ask_back("on_the_loop") == "rtcrpc-sync"
+        assert remote.call.ask_back("in_the_pool").startswith("rtcrpc-pool")
+        assert "submit" in remote.call.ask_back("waits_for_itself")
+        assert remote.call.ask_back("does_not_wait") == 4
+
+
+def test_callbacks_may_call_and_wait(robot: Robot) -> None:
+    told: SimpleQueue[Any] = SimpleQueue()
+    with rtcrpc.sync.join(**robot.link) as room:
+
+        def connected(event: rtcrpc.sync.RoomEvent) -> None:
+            assert event.peer is not None
+            told.put((event.kind, event.peer.call.add(1, 2), threading.current_thread().name))
+
+        async def connected_too(event: rtcrpc.sync.RoomEvent) -> None:
+            told.put((event.kind, 0, threading.current_thread().name))
+
+        off = room.on("connected", connected)
+        off_too = room.on("connected", connected_too)
+        with pytest.raises(ValueError, match="expected one of"):
+            room.on("nonsense", connected)  # type: ignore[arg-type]
+        remote = room.peer("robot")
+        assert {told.get(timeout=BOUND) for _ in range(2)} == {
+            ("connected", 3, "rtcrpc-sync-callbacks-1"),
+            ("connected", 0, "rtcrpc-sync"),
+        }
+        off()
+        off_too()
+        room.on("closed", told.put)
+    closed = told.get(timeout=BOUND)
+    assert (closed.kind, closed.peer) == ("closed", remote)
+
+
+def test_events_are_iterated(robot: Robot) -> None:
+    with rtcrpc.sync.join(**robot.link, name="watcher") as room:
+        events = room.events()
+        remote = room.peer("robot")
+        kinds = []
+        for event in events:
+            kinds.append(event.kind)
+            if event.kind == "connected":
+                assert event.peer == remote
+                break
+        with room.events() as others:
+            room.close()
+            rest = [event.kind for event in events]
+            assert rest[-2:] == [event.kind for event in others] == ["closed", "signaling"]
+    assert list(events) == []
+
+
+@contextmanager
+def script(robot: Robot, text: str) -> Iterator[subprocess.Popen[str]]:
+    """A program of its own that may join the room of the robot."""
+    head = f"""
+        import asyncio, os, signal, sys, threading, time, warnings
+        import rtcrpc
+        URL, PIN = {robot.url!r}, {robot.peer.peer_id!r}
+    """
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(head) + textwrap.dedent(text)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, list[str], str]:
+    out, err = process.communicate(timeout=BOUND)
+    return process.returncode, out.splitlines(), err
+
+
+@needs_signals
+def test_ctrl_c_cancels_the_call_over_there(robot: Robot) -> None:
+    with script(
+        robot,
+        """
+        with rtcrpc.sync.join(URL, pin=PIN, name="interrupted") as room:
+            remote = room.peer("robot")
+            try:
+                remote.call.wait("script")
+            except KeyboardInterrupt:
+                print("caught")
+            print(remote.call.add(1, 2))
+        """,
+    ) as process:
+        robot.hears("script waits")
+        process.send_signal(signal.SIGINT)
+        robot.hears("script was cancelled")
+        assert end(process) == (0, ["caught", "3"], "")
+        robot.hears("left: interrupted")
+
+
+@needs_signals
+def test_ctrl_c_leaves_the_with_block_and_the_room(robot: Robot) -> None:
+    with script(
+        robot,
+        """
+        with rtcrpc.sync.join(URL, pin=PIN, name="leaver") as room:
+            room.peer("robot").call.wait("leaver")
+        """,
+    ) as process:
+        robot.hears("leaver waits")
+        process.send_signal(signal.SIGINT)
+        robot.hears("leaver was cancelled")
+        robot.hears("left: leaver")
+        code, out, err = end(process)
+        assert (code, out) == (-signal.SIGINT, [])
+        assert err.rstrip().endswith("KeyboardInterrupt")
+
+
+@needs_signals
+def test_ctrl_c_under_asyncio_run(robot: Robot) -> None:
+    with script(
+        robot,
+        """
+        async def main():
+            with rtcrpc.sync.join(URL, pin=PIN, name="notebook") as room:
+                room.peer("robot").call.wait("notebook")
+        try:
+            asyncio.run(main())
+        except KeyboardInterrupt:
+            print("caught")
+        """,
+    ) as process:
+        robot.hears("notebook waits")
+        process.send_signal(signal.SIGINT)
+        robot.hears("notebook was cancelled")
+        assert end(process) == (0, ["caught"], "")
+
+
+@needs_signals
+def test_ctrl_c_while_waiting_for_a_peer(robot: Robot) -> None:
+    with script(
+        robot,
+        """
+        with rtcrpc.sync.join(URL, pin=PIN) as room:
+            room.peer("robot").notify.note("about to wait")
+            try:
+                room.peer("nobody")
+            except KeyboardInterrupt:
+                print("caught")
+        """,
+    ) as process:
+        robot.hears("about to wait")
+        process.send_signal(signal.SIGINT)
+        assert end(process) == (0, ["caught"], "")
+
+
+def test_a_room_that_nobody_closed_is_left_at_exit(robot: Robot) -> None:
+    with script(
+        robot,
+        """
+        room = rtcrpc.sync.join(URL, pin=PIN, name="forgetful")
+        print(room.peer("robot").call.add(1, 2))
+        """,
+    ) as process:
+        assert end(process) == (0, ["3"], "")
+        robot.hears("left: forgetful")
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
+def test_a_fork_is_told_to_join_again(robot: Robot) -> None:
+    with script(
+        robot,
+        """
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with rtcrpc.sync.join(URL, pin=PIN) as room:
+            remote = room.peer("robot")
+            if (pid := os.fork()) == 0:
+                try:
+                    remote.call.add(1, 2)
+                except RuntimeError as error:
+                    print(error)
+                with rtcrpc.sync.join(URL, pin=PIN) as again:
+                    print(again.peer("robot").call.add(1, 2), flush=True)
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+            print(remote.call.add(2, 3))
+        """,
+    ) as process:
+        code, out, err = end(process)
+        assert (code, err) == (0, "")
+        assert "join again in the child" in out[0]
+        assert out[1:] == ["3", "5"]
