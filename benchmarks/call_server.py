@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 
 from rtcrpc import Registry
 from rtcrpc.cli.serving import Plan, serving
@@ -20,15 +22,22 @@ async def add(a: int, b: int) -> int:
 
 
 @registry.expose
-def add_in_pool(a: int, b: int) -> int:
-    """Add, in the pool."""
-    return a + b
-
-
-@registry.expose
 async def echo(data: bytes) -> bytes:
     """Give back what came."""
     return data
+
+
+@registry.expose
+async def swallow(data: Any) -> int:
+    """Take bytes, or an array of them; their number."""
+    return len(data)
+
+
+@registry.expose
+async def count(to: int) -> AsyncIterator[int]:
+    """A stream of small items."""
+    for number in range(to):
+        yield number
 
 
 async def serve() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 from collections.abc import Sequence
@@ -39,10 +40,10 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
     path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
 
 
-def print_table(rows: Sequence[Row]) -> None:
-    """For people."""
+def print_table(rows: Sequence[Row], notes: Sequence[str] = ()) -> None:
+    """For people; `notes` below the table."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("aiortc", "uvloop", "msgpack"))
-    table = Table(title=f"Python {platform.python_version()}, {packages}", box=None, title_justify="left")
+    table = Table(title=f"Python {platform.python_version()}, {packages}, {os.cpu_count()} CPUs", box=None, title_justify="left")
     for column in ("row", "value", "unit", "ratio", "to"):
         table.add_column(column, justify="right" if column in ("value", "ratio") else "left")
     for row in rows:
@@ -53,4 +54,7 @@ def print_table(rows: Sequence[Row]) -> None:
             f"{row.ratio:.2f}x",
             row.baseline,
         )
-    Console(width=120).print(table)
+    console = Console(width=140)
+    console.print(table)
+    for note in notes:
+        console.print(note, markup=False)

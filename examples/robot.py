@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+from collections.abc import AsyncIterator
 
 from rtcrpc import Context, Error, expose
 
@@ -37,6 +38,23 @@ async def look_around(seconds: float = 1.0) -> list[str]:
     """Turn once around; takes a while, and can be stopped."""
     await asyncio.sleep(seconds)
     return ["a wall", "a door", "a cat"]
+
+
+@expose
+async def ticks(n: int, every: float = 1.0) -> AsyncIterator[int]:
+    """Count up, one item a second."""
+    for number in range(n):
+        yield number
+        await asyncio.sleep(every)
+
+
+@expose
+async def charge(context: Context, percent: int = 100) -> str:
+    """Charge the battery, and say how far it is."""
+    for done in range(0, percent + 1, 5):
+        context.progress(done, percent, "charging")
+        await asyncio.sleep(0.05)
+    return "charged"
 
 
 @expose

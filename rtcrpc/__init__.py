@@ -15,19 +15,25 @@ if TYPE_CHECKING:
     from rtcrpc.core.identity import Identity
     from rtcrpc.core.invite import Invite
     from rtcrpc.errors import Error, LocalError, RemoteError, RtcRpcError
+    from rtcrpc.files.file import File
+    from rtcrpc.files.transfer import download, receive_file, send_file
     from rtcrpc.mesh.remote_peer import RemotePeer
     from rtcrpc.mesh.room import Room, RoomEvent
     from rtcrpc.peer import Peer, join
+    from rtcrpc.proxy import Call
     from rtcrpc.service.context import Caller, Context, current_context
     from rtcrpc.service.policy import InvitePolicy, OpenPolicy, PinnedPolicy, Policy
     from rtcrpc.service.registry import Registry, default_registry, expose
+    from rtcrpc.stream.reader import Stream
     from rtcrpc.transport.base import IceServer
 
 __all__ = [
     "Array",
+    "Call",
     "Caller",
     "Context",
     "Error",
+    "File",
     "IceServer",
     "Identity",
     "Invite",
@@ -43,20 +49,26 @@ __all__ = [
     "Room",
     "RoomEvent",
     "RtcRpcError",
+    "Stream",
     "current_context",
     "default_registry",
+    "download",
     "errors",
     "expose",
     "join",
+    "receive_file",
+    "send_file",
     "sync",
 ]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Array": "rtcrpc.core.arrays",
+    "Call": "rtcrpc.proxy",
     "Caller": "rtcrpc.service.context",
     "Context": "rtcrpc.service.context",
     "Error": "rtcrpc.errors",
+    "File": "rtcrpc.files.file",
     "IceServer": "rtcrpc.transport.base",
     "Identity": "rtcrpc.core.identity",
     "Invite": "rtcrpc.core.invite",
@@ -72,10 +84,14 @@ _HOMES = {
     "Room": "rtcrpc.mesh.room",
     "RoomEvent": "rtcrpc.mesh.room",
     "RtcRpcError": "rtcrpc.errors",
+    "Stream": "rtcrpc.stream.reader",
     "current_context": "rtcrpc.service.context",
     "default_registry": "rtcrpc.service.registry",
+    "download": "rtcrpc.files.transfer",
     "expose": "rtcrpc.service.registry",
     "join": "rtcrpc.peer",
+    "receive_file": "rtcrpc.files.transfer",
+    "send_file": "rtcrpc.files.transfer",
 }
 
 

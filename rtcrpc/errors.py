@@ -13,6 +13,7 @@ RtcRpcError                    .code .message .data .ran; str() is the message
 │  ├─ TooLarge                 longer than the receiver takes
 │  ├─ Unavailable              the peer, the room or the session is not there
 │  ├─ ResourceExhausted        a limit on how much or how often
+│  ├─ FileDamaged              a file that came is not, in size or checksum, the one that was sent
 │  ├─ EncodeError              a value that can't travel (also a TypeError)
 │  ├─ SignalingError           the bootstrap can't be reached, refuses, or talks nonsense
 │  ├─ InviteError              a link that can't be read or made (also a ValueError)
@@ -40,6 +41,7 @@ __all__ = [
     "EncodeError",
     "Error",
     "ExposeError",
+    "FileDamaged",
     "HandshakeError",
     "IdentityMismatch",
     "InviteError",
@@ -167,6 +169,12 @@ class ResourceExhausted(LocalError):
     """A limit on how much or how often was reached."""
 
     default_code = codes.RESOURCE_EXHAUSTED
+
+
+class FileDamaged(LocalError):
+    """The content of a file that came is not, in size or SHA-256, what its sender said (protocol section 10.1)."""
+
+    default_code = codes.STREAM_BROKEN
 
 
 class EncodeError(LocalError, TypeError):

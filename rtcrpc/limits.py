@@ -15,6 +15,8 @@ __all__ = [
     "HANDSHAKE_SECONDS",
     "HEARTBEAT_MILLIS",
     "HEARTBEAT_MISSES",
+    "LOSSY_BUFFER",
+    "LOSSY_FRAME",
     "MAX_BATCH",
     "MAX_CANDIDATES",
     "MAX_DEPTH",
@@ -22,6 +24,7 @@ __all__ = [
     "MAX_FRAME",
     "MAX_INT_BITS",
     "MAX_IN_FLIGHT",
+    "MAX_LOSSY_METHODS",
     "MAX_MESSAGE",
     "MAX_MESSAGE_ANONYMOUS",
     "MAX_METHOD_LENGTH",
@@ -173,4 +176,16 @@ false`, and stops its streams.
 PROGRESS_MILLIS: Final = 100
 """In milliseconds. Time between two reports of progress of one request. People see no more than ten a second.
 Exceeded: The callee keeps the latest report until the time has passed, or until the answer.
+"""
+LOSSY_FRAME: Final = 1100
+"""In bytes. One frame of the lossy channel. It fits one packet on any path, so that losing a packet loses one
+message. Exceeded: The sender refuses the notification with `too large`; a receiver drops the frame.
+"""
+LOSSY_BUFFER: Final = 4096
+"""In bytes. What is kept in the lossy channel's own buffer, about four frames. What is in it can't be
+replaced by something newer. Exceeded: The newest notification of each method waits until there is room.
+"""
+MAX_LOSSY_METHODS: Final = 256
+"""In methods. Methods of one session that have had a lossy notification. Both sides keep a number for each.
+Exceeded: The sender refuses the notification with `resource exhausted`; a receiver drops it.
 """

@@ -22,6 +22,7 @@ from rtcrpc.core.events import (
     CancelReceived,
     ErrorReceived,
     Event,
+    LossyReceived,
     NotificationReceived,
     PongReceived,
     ProgressReceived,
@@ -35,8 +36,10 @@ from rtcrpc.core.events import (
     VerifyRequired,
 )
 from rtcrpc.core.identity import Identity, verify_payload
+from rtcrpc.core.lossy import FEATURE as LOSSY
 from rtcrpc.core.session import Session, SessionConfig
 from rtcrpc.errors import ConnectionLost, EncodeError, ResourceExhausted, RtcRpcError, TooLarge
+from rtcrpc.files.file import put_files_in_place
 from rtcrpc.runtime import Mailbox
 from rtcrpc.service.context import Caller
 from rtcrpc.stream.table import LinkStreams
@@ -50,7 +53,7 @@ logger = logging.getLogger("rtcrpc.link")
 OnAnswer = Callable[[Any, Exception | None], None]
 """How an answer comes back, on the network loop: `(result, None)` or `(None, error)`; exactly once."""
 
-OnProgress = Callable[[int | float, int | float | None, str | None], None]
+OnProgress = Callable[[int | float, int | float | None, str | None], object]
 """How progress comes back, on the network loop: done, total, message."""
 
 
@@ -71,6 +74,10 @@ class OutgoingCall:
 
 
 _CALL_GIVEN_UP = (codes.CANCELLED, "the call that the stream belonged to was given up", None)
+SHARE = 50
+"""How many calls and answers that were handed over together leave together. Each frame costs both sides about as much as ten calls;
+but with all of them in one frame, one side would stand still while the other works. Measured: see docs/performance.md."""
+
 _REDACTED = (codes.INTERNAL_ERROR, codes.CODE_NAMES[codes.INTERNAL_ERROR], None)
 
 
@@ -79,6 +86,9 @@ class Service(Protocol):
 
     def dispatch(self, link: Link, request: RequestReceived | NotificationReceived) -> None:
         """Serve; the answer goes to `link.respond` or `link.respond_error`."""
+
+    def dispatch_lossy(self, link: Link, notification: NotificationReceived) -> None:
+        """Serve what came where messages may be lost, if its function is meant for that."""
 
     def cancel(self, link: Link, request_id: Any) -> None:
         """The caller gave up."""
@@ -162,6 +172,7 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._flush_due = False
+        self._unflushed = 0
         self._closing: asyncio.Task[None] | None = None
         self._owed = 0  # requests handed to the service that it has not answered
         self._finishing: str | None = None  # the reason, once `finish` was called
@@ -223,6 +234,16 @@ class Link:
             streams.abandon(writers)
             raise
         streams.start(writers)
+        self._flush_soon()
+
+    def send_lossy(self, method: str, params: Any) -> None:
+        """Send a notification that may be lost, and replaces one of its method that waits; raises like a call where it can't be sent."""
+        session = self._session
+        if session is None or self.stage is not LinkStage.READY:
+            raise ConnectionLost(f"{method}: the link is {self.stage.value}; the notification was not sent", ran=False)
+        if self._token is not None:
+            self._present_token(session)
+        session.send_lossy(method, params)
         self._flush_soon()
 
     def _present_token(self, session: Session) -> None:
@@ -367,6 +388,8 @@ class Link:
         if settings.expected is not None and config.allow_anonymous:
             # Level 0 shows no key: it can't be let in where a certain key is expected.
             config = replace(config, allow_anonymous=False)
+        if connection.lossy:
+            config = replace(config, features=config.features | {LOSSY})
         self._session = Session(
             peer_id=settings.identity.peer_id,
             name=settings.name,
@@ -379,7 +402,7 @@ class Link:
             remote_fingerprint=connection.remote_fingerprint,
             max_message_size=connection.max_message_size,
         )
-        self._streams = LinkStreams(self._session, self._flush_soon, Mailbox(self._loop))
+        self._streams = LinkStreams(self._session, self._flush_soon, Mailbox(self._loop), put_files_in_place)
         self._flush()
 
     def message_received(self, data: bytes | str) -> None:
@@ -392,8 +415,14 @@ class Link:
             if self._timer is None or session.has_data_to_send:
                 self._flush_soon()
 
+    def lossy_received(self, data: bytes | str) -> None:
+        """A frame came where frames may be lost."""
+        if self._session is not None and self.stage is LinkStage.READY:
+            self._session.receive_lossy(data, self._loop.time())
+            self._process()
+
     def buffered_amount_low(self) -> None:
-        """There is room in the channel again."""
+        """There is room in a channel again."""
         self._flush()
 
     def local_candidate(self, candidate: Candidate | None) -> None:
@@ -440,6 +469,9 @@ class Link:
                 self._take_in(event.params)
                 if self._finishing is None:
                     self._service.dispatch(self, event)
+            case LossyReceived(notification=notification):
+                if self._finishing is None:
+                    self._service.dispatch_lossy(self, notification)
             case ErrorReceived(id=request_id, error=error) | CallFailed(id=request_id, error=error):
                 if (call := self._calls.pop(request_id, None)) is not None:
                     if isinstance(event, CallFailed) and self._streams is not None:
@@ -489,12 +521,16 @@ class Link:
 
     def _flush_soon(self) -> None:
         # One flush for all calls and answers that were handed over together: they share frames.
+        self._unflushed += 1
         if not self._flush_due:
             self._flush_due = True
             self._call_later(self._flush)
+        elif self._unflushed >= SHARE:
+            self._flush()
 
     def _flush(self) -> None:
         self._flush_due = False
+        self._unflushed = 0
         session, connection = self._session, self.connection
         if session is None or self.stage is LinkStage.CLOSED:
             return
@@ -505,6 +541,8 @@ class Link:
                     break
                 for frame in frames:
                     connection.send(frame)
+            if session.has_lossy_to_send:
+                self._flush_lossy(session)
         except RtcRpcError as error:
             session.receive_eof(self._loop.time(), str(error))
             self._process()
@@ -513,6 +551,14 @@ class Link:
         self._set_timer(session)
         if self._finishing is not None:
             self._close_if_finished()
+
+    def _flush_lossy(self, session: Session) -> None:
+        # Little at a time: what is in the channel's buffer can't be replaced any more.
+        while self.connection.lossy_buffered_amount + limits.LOSSY_FRAME <= limits.LOSSY_BUFFER:
+            frame = session.next_lossy()
+            if frame is None:
+                break
+            self.connection.send_lossy(frame)
 
     def _set_timer(self, session: Session) -> None:
         at = session.next_tick()

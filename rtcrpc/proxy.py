@@ -66,7 +66,7 @@ class Invoker(Protocol[R_co]):
 class Notifier(Protocol[R_co]):
     """Whatever can carry a notification to a peer."""
 
-    def send_notification(self, method: str, params: Params) -> R_co:
+    def send_notification(self, method: str, params: Params, *, reliable: bool = True) -> R_co:
         """Send `method` without asking for an answer; done when it was handed to the link."""
 
 
@@ -93,11 +93,9 @@ class CallNamespace(Generic[R_co]):
         self._invoker = invoker
         self._options = options or CallOptions()
 
-    def with_(
-        self, *, timeout: float | None = _SAME, progress: OnProgress | None = _SAME
-    ) -> CallNamespace[R_co]:
+    def with_(self, *, timeout: float | None = _SAME, progress: OnProgress | None = _SAME) -> CallNamespace[R_co]:
         """The same namespace with other options (see `CallOptions`): `remote.call.with_(timeout=0.5).slow()`."""
-        given = {"timeout": timeout, "progress": progress}
+        given: dict[str, Any] = {"timeout": timeout, "progress": progress}
         changes = {name: value for name, value in given.items() if value is not _SAME}
         return CallNamespace(self._invoker, replace(self._options, **changes))
 
@@ -159,7 +157,9 @@ class Call(Coroutine[Any, Any, Any]):
 
     def __del__(self) -> None:
         if self._begin is not None:
-            warnings.warn(f"the call of {self.method} was never awaited, so it was not made", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"the call of {self.method} was never awaited, so it was not made", RuntimeWarning, stacklevel=2
+            )
 
     def send(self, value: Any) -> Any:
         """As a coroutine's."""
@@ -219,11 +219,21 @@ class _Items(AsyncIterator[Any]):
 class NotifyNamespace(Generic[R_co]):
     """The root of `remote.notify`: like `remote.call`, but nothing comes back, not even an error."""
 
-    __slots__ = ("_notifier", "_prefix")
+    __slots__ = ("_notifier", "_prefix", "_reliable")
 
-    def __init__(self, notifier: Notifier[R_co], prefix: str = "") -> None:
+    def __init__(self, notifier: Notifier[R_co], prefix: str = "", *, reliable: bool = True) -> None:
         self._notifier = notifier
         self._prefix = prefix
+        self._reliable = reliable
+
+    def with_(self, *, reliable: bool) -> NotifyNamespace[R_co]:
+        """The same names on the other lane: `remote.notify.with_(reliable=False).pose(x, y)`.
+
+        With `reliable=False` a notification may be lost, one that waits is replaced by the next of its method, and the other side serves it
+        only where it exposed the function with `reliable=False`: right for what is told many times a second. It has at most
+        `limits.LOSSY_FRAME` bytes and holds no streams. To a peer without a lossy channel it goes like any other.
+        """
+        return NotifyNamespace(self._notifier, self._prefix, reliable=reliable)
 
     def __getattr__(self, name: str) -> NotifyNamespace[R_co]:
         if name.startswith("_"):
@@ -231,10 +241,13 @@ class NotifyNamespace(Generic[R_co]):
         return self[name]
 
     def __getitem__(self, name: str) -> NotifyNamespace[R_co]:
-        return NotifyNamespace(self._notifier, f"{self._prefix}.{name}" if self._prefix else name)
+        return NotifyNamespace(
+            self._notifier, f"{self._prefix}.{name}" if self._prefix else name, reliable=self._reliable
+        )
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> R_co:
         """Tell it; in `rtcrpc`, await what comes back until it was handed to the link."""
         if not self._prefix:
             raise TypeError("expected the name of a method first: remote.notify.name(...)")
-        return self._notifier.send_notification(self._prefix, make_params(self._prefix, args, kwargs))
+        params = make_params(self._prefix, args, kwargs)
+        return self._notifier.send_notification(self._prefix, params, reliable=self._reliable)

@@ -12,8 +12,10 @@ import atexit
 import logging
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
@@ -29,6 +31,9 @@ Errands: TypeAlias = "SimpleQueue[Callable[[], object] | None]"
 SLICE_SECONDS = 0.1
 """How long the main thread waits without looking up: Windows does not interrupt the wait for a lock."""
 
+LONGEST_WAIT = 0.0005
+"""Seconds. How long what was posted by a call that was handed over waits for the others handed over with it."""
+
 STOP_SECONDS = 5.0
 """How long `close` waits for the network thread's tasks to end before it leaves them."""
 
@@ -41,22 +46,36 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+class _Turn(threading.local):
+    """What a thread that runs what a mailbox held is to do when it has."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self.at_end: list[Callable[[], object]] = []
+        self.to_wake: list[Mailbox] = []
+
+
+_turn = _Turn()
+
+
 class Mailbox:
     """Hands calls over to `loop` from any thread, in order.
 
-    Waking a loop costs a system call and, often, a switch of threads. What is posted before the loop has
-    woken up shares one wake-up and is run in one turn of the loop.
+    Waking a loop costs a system call, a switch of threads, and a fight over Python's global lock with whoever
+    did the waking. So a loop is woken once for all that is posted before it has woken up, and as late as can be: what
+    is posted by calls that were themselves handed over wakes their loops when they all have run, and what is posted on
+    `patient`, a loop that never stands still, on its next turn.
     """
 
-    __slots__ = ("_at_end", "_awake", "_closed", "_draining", "_loop", "_queue")
+    __slots__ = ("_awake", "_closed", "_loop", "_patient", "_queue", "_wake_due")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, patient: asyncio.AbstractEventLoop | None = None) -> None:
         self._loop = loop
+        self._patient = patient
         self._queue: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self._at_end: list[Callable[[], object]] = []
         self._awake = False
         self._closed = False
-        self._draining = False
+        self._wake_due = False  # touched on `patient` only
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -71,21 +90,38 @@ class Mailbox:
         if self._closed:
             return False
         # The order matters, and makes a lock needless: `_drain` clears `_awake` before it takes from the
-        # queue, so whoever finds `_awake` set after appending has appended in time.
+        # queue, so whoever finds `_awake` set after appending has appended in time. It is not set before the
+        # loop is really woken: another thread may wait for what it posts now.
         self._queue.append((fn, args))
-        return self._awake or self._wake()
+        if self._awake:
+            return True
+        turn = _turn
+        if turn.draining:
+            if self not in turn.to_wake:
+                turn.to_wake.append(self)
+            return not self._loop.is_closed()
+        patient = self._patient
+        if patient is not None and asyncio._get_running_loop() is patient:
+            if not self._wake_due:
+                self._wake_due = True
+                patient.call_soon(self._wake_late)
+            return not self._loop.is_closed()
+        return self._wake()
 
     def call_at_end(self, fn: Callable[[], object]) -> None:
         """Have `fn()` called once what is being handed over now has been; on the loop, soon. For use on the loop only.
 
         What many calls of one turn have in common, such as sending what they left to send, is done once, and at once.
         """
-        if self._draining:
-            self._at_end.append(fn)
+        turn = _turn
+        if turn.draining:
+            turn.at_end.append(fn)
         else:
             self._loop.call_soon(fn)
 
     def _wake(self) -> bool:
+        if self._awake:
+            return True
         self._awake = True
         try:
             self._loop.call_soon_threadsafe(self._drain)
@@ -95,10 +131,17 @@ class Mailbox:
             return False
         return True
 
+    def _wake_late(self) -> None:
+        self._wake_due = False
+        if self._queue:
+            self._wake()
+
     def _drain(self) -> None:
         self._awake = False
-        self._draining = True
-        queue = self._queue
+        queue, turn = self._queue, _turn
+        to_wake = turn.to_wake
+        turn.draining = True
+        wake_at = 0.0
         try:
             # What is posted meanwhile waits for the next turn, or a busy sender would keep the loop from
             # everything else.
@@ -108,22 +151,38 @@ class Mailbox:
                     fn(*args)
                 except Exception:
                     logger.exception("%r failed on the loop it was handed to", fn)
+                if to_wake:
+                    now = time.monotonic()
+                    if not wake_at:
+                        wake_at = now + LONGEST_WAIT
+                    elif now >= wake_at:
+                        wake_at = 0.0
+                        self._wake_others()
         except BaseException:
             if queue:
                 self._wake()
             raise
         finally:
-            self._draining = False
-            if self._at_end:
-                self._end_drain()
+            turn.draining = False
+            self._end_turn()
 
-    def _end_drain(self) -> None:
-        at_end, self._at_end = self._at_end, []
-        for fn in at_end:
-            try:
-                fn()
-            except Exception:
-                logger.exception("%r failed on the loop it was handed to", fn)
+    def _end_turn(self) -> None:
+        turn = _turn
+        if turn.at_end:
+            at_end, turn.at_end = turn.at_end, []
+            for fn in at_end:
+                try:
+                    fn()
+                except Exception:
+                    logger.exception("%r failed on the loop it was handed to", fn)
+        if turn.to_wake:
+            self._wake_others()
+
+    @staticmethod
+    def _wake_others() -> None:
+        to_wake = _turn.to_wake
+        while to_wake:
+            to_wake.pop()._wake()
 
 
 class _Engine:
@@ -231,7 +290,7 @@ class Runtime:
     def mailbox(self, loop: asyncio.AbstractEventLoop | None = None) -> Mailbox:
         """A mailbox of `loop`; without an argument the one of the network thread, which all share."""
         if loop is not None:
-            return Mailbox(loop)
+            return Mailbox(loop, patient=self._engine().loop)
         engine = self._engine()
         with self._lock:
             if self._mailbox is None or self._mailbox.loop is not engine.loop:
@@ -260,7 +319,7 @@ class Runtime:
         if here is engine.loop:
             return await coro
         over = asyncio.Event()
-        work = _Work(coro, lambda: here.call_soon_threadsafe(over.set))
+        work = _Work(lambda: coro, lambda: here.call_soon_threadsafe(over.set))
         if not engine.call_soon(work.start):
             coro.close()
             raise self._stopped()
@@ -278,39 +337,33 @@ class Runtime:
             raise cancelled
         return result
 
-    def run_sync(self, coro: Coroutine[Any, Any, T], errands: Errands | None = None) -> T:
-        """Run `coro` on the network thread and wait for it, from any other thread.
+    def run_sync(self, work: Callable[[], Awaitable[T]], errands: Errands | None = None) -> T:
+        """Call `work` on the network thread, await what it returns there, and wait for that, from any other thread.
 
         `errands`: what is put there is called meanwhile, on the thread that waits; an exception out of it ends the
         wait as Ctrl-C does.
-        An interruption of the wait (Ctrl-C) cancels `coro`, waits for its end, then goes on. Raises
-        `RuntimeError` on the network thread itself, which would wait for itself.
+        An interruption of the wait (Ctrl-C) cancels the work, waits for its end, then goes on. (It can come between any two steps of this
+        thread, so no coroutine is made here, which would then never be awaited.) Raises `RuntimeError` on the network thread itself,
+        which would wait for itself.
         """
-        try:
-            engine = self._engine()
-            if engine.is_current:
-                raise RuntimeError(
-                    "run_sync was called on the network thread, which would wait for itself: await instead"
-                )
-        except RuntimeError:
-            coro.close()
-            raise
+        engine = self._engine()
+        if engine.is_current:
+            raise RuntimeError("run_sync was called on the network thread, which would wait for itself: await instead")
         inbox: Errands = SimpleQueue() if errands is None else errands
-        work = _Work(coro, lambda: inbox.put(None))
+        run = _Work(partial(_awaited, work), lambda: inbox.put(None))
         cancels = _times_cancelled()
         try:
-            if not engine.call_soon(work.start):
-                work.abandon()
+            if not engine.call_soon(run.start):
                 raise self._stopped()
             while (errand := _take(inbox, cancels)) is not None:
                 errand()
         except BaseException:
-            if engine.call_soon(work.cancel):
+            if engine.call_soon(run.cancel):
                 cancels = _times_cancelled()
-                while not work.over:
+                while not run.over:
                     _take(inbox, cancels)
             raise
-        return work.result()
+        return run.result()
 
     def close(self) -> None:
         """Cancel what runs on the network thread, and end the thread. Using the runtime again starts a new
@@ -344,32 +397,27 @@ class Runtime:
 
 
 class _Work(Generic[T]):
-    """A coroutine on the network thread for which another thread waits."""
+    """A coroutine on the network thread, where it is made, for which another thread waits."""
 
-    __slots__ = ("_coro", "_on_end", "_task", "over")
+    __slots__ = ("_make", "_on_end", "_task", "over")
 
-    def __init__(self, coro: Coroutine[Any, Any, T], on_end: Callable[[], object]) -> None:
-        self._coro = coro
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]], on_end: Callable[[], object]) -> None:
+        self._make = make
         self._on_end = on_end
         self._task: asyncio.Task[T] | None = None
         self.over = False
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._coro)
+        self._task = asyncio.get_running_loop().create_task(self._make())
         self._task.add_done_callback(self._ended)
 
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
         elif not self.over:
-            # The interruption came before the start was handed over.
-            self.abandon()
+            # The interruption came before the start was handed over, so there is none.
+            self.over = True
             self._on_end()
-
-    def abandon(self) -> None:
-        """It will not be started."""
-        self._coro.close()
-        self.over = True
 
     def result(self) -> T:
         """The result, in the thread that waited, once the task has ended."""
@@ -386,6 +434,10 @@ class _Work(Generic[T]):
             self._on_end()
         except RuntimeError:
             logger.debug("nobody waits for %r any more: the loop that did is closed", task)
+
+
+async def _awaited(work: Callable[[], Awaitable[T]]) -> T:
+    return await work()
 
 
 def _take(inbox: Errands, cancels: int) -> Callable[[], object] | None:

@@ -22,14 +22,16 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass
-from types import GeneratorType
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from rtcrpc import limits
 from rtcrpc import peer as asynchronous
 from rtcrpc.core.invite import Invite
+from rtcrpc.files import file as files
+from rtcrpc.files.file import SyncFile as File
 from rtcrpc.mesh import remote_peer as remotes
 from rtcrpc.mesh import room as rooms
 from rtcrpc.mesh.membership import LinkState
@@ -40,10 +42,11 @@ from rtcrpc.service.pool import Pool
 from rtcrpc.signaling.base import Member
 from rtcrpc.stream import reader as streams
 from rtcrpc.stream.values import put_in_place
+from rtcrpc.stream.writer import Sendable, is_source
 from rtcrpc.transport.base import Path
-from rtcrpc.wire import PLAIN
+from rtcrpc.wire import PLAIN, params_to_wire
 
-__all__ = ["Peer", "RemotePeer", "Room", "RoomEvent", "Stream", "join"]
+__all__ = ["File", "Peer", "RemotePeer", "Room", "RoomEvent", "Stream", "join"]
 
 logger = logging.getLogger("rtcrpc.sync")
 
@@ -77,21 +80,24 @@ class _Background:
                 cls._shared = cls()
             return cls._shared
 
-    def run(self, coro: Coroutine[Any, Any, T], errands: Errands | None = None) -> T:
-        """Wait for `coro`; what is put into `errands` runs here meanwhile."""
-        self._check(coro)
+    def run(self, work: Callable[[], Awaitable[T]], errands: Errands | None = None) -> T:
+        """Wait for what `work` returns on the loop; what is put into `errands` runs here meanwhile."""
+        self._check()
         if self._runtime.in_thread:
-            coro.close()
             raise RuntimeError(
                 "rtcrpc.sync was to wait on its own thread, where async functions and async callbacks run, and would wait for "
                 "itself: write them with def, or await asyncio.wrap_future(peer.submit.name(...))"
             )
-        return self._runtime.run_sync(coro, errands)
+        return self._runtime.run_sync(work, errands)
 
-    def start(self, coro: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Have `coro` run; cancelling the future cancels it."""
-        self._check(coro)
-        return asyncio.run_coroutine_threadsafe(coro, self._loop)
+    def start(self, work: Callable[[], Awaitable[T]]) -> concurrent.futures.Future[T]:
+        """As `run`, without the wait; cancelling the future cancels the work."""
+        self._check()
+
+        async def run() -> T:
+            return await work()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop)
 
     def ask(self, fn: Callable[[], T]) -> T:
         """What `fn` returns on the loop, where whatever it looks at does not change meanwhile."""
@@ -101,9 +107,9 @@ class _Background:
         async def call() -> T:
             return fn()
 
-        return self.run(call())
+        return self.run(call)
 
-    def _check(self, coro: Coroutine[Any, Any, Any]) -> None:
+    def _check(self) -> None:
         reason = ""
         if self._pid != os.getpid():
             reason = (
@@ -113,7 +119,6 @@ class _Background:
         elif self._loop.is_closed():
             reason = "the program is ending, and rtcrpc.sync has ended with it: make no calls in what runs at exit"
         if reason:
-            coro.close()
             raise RuntimeError(reason)
 
     def _end(self) -> None:
@@ -124,7 +129,7 @@ class _Background:
             await asyncio.gather(*(room.close() for room in tuple(self.rooms)), return_exceptions=True)
 
         try:
-            self._runtime.run_sync(leave())
+            self._runtime.run_sync(leave)
         finally:
             self._runtime.close()
 
@@ -135,7 +140,8 @@ class RemotePeer:
     `call`: its functions, `remote.call.add(1, 2)` is the result; a stream in it is a `Stream`, and an iterator among the arguments becomes
     a stream over there. `submit`: the same without the wait,
     `remote.submit.add(1, 2)` is a `concurrent.futures.Future`, whose `cancel` cancels the call on the other side too. `notify`: the
-    same without answers. `call.with_(timeout=0.5)` and `submit.with_(timeout=0.5)` set options.
+    same without answers. `call.with_(timeout=0.5, progress=callback)` and `submit.with_(…)` set options; a `submit` calls the
+    callback on the background thread.
     """
 
     def __init__(self, remote: remotes.RemotePeer, background: _Background) -> None:
@@ -186,22 +192,31 @@ class RemotePeer:
 
     def path(self) -> Path | None:
         """The way the packets take now (direct or relayed, candidate types); None without a link."""
-        return self._background.run(self._remote.path())
+        return self._background.run(self._remote.path)
 
     def discover(self, *, timeout: float | None = 10.0) -> dict[str, Any]:
         """What we may call there: an OpenRPC 1.3 document (protocol section 7). `timeout` is in seconds. Raises as `invoke` does."""
-        return self._background.run(self._remote.discover(timeout=timeout))
+        return self._background.run(lambda: self._remote.discover(timeout=timeout))
 
     def invoke(self, method: str, params: Params, options: CallOptions = _NO_OPTIONS) -> Any:
         """Call `method` with params as a list (by position) or a dict (by name), and wait for the result.
 
-        Raises what `rtcrpc.RemotePeer.invoke` does. Ctrl-C cancels the call on the other side, too.
+        Raises what `rtcrpc.RemotePeer.invoke` does. Ctrl-C cancels the call on the other side, too, and so does an exception out of
+        `options.progress`, which is called on the thread that waits.
         """
-        return self._background.run(_invoke(self._remote, self._background, method, params, options))
+        errands: Errands | None = None
+        progress = options.progress
+        if progress is not None:
+            errands = SimpleQueue()
+            put = errands.put
+            options = replace(options, progress=lambda *told: put(functools.partial(progress, *told)))
+        return self._background.run(lambda: _invoke(self._remote, self._background, method, params, options), errands)
 
-    def send_notification(self, method: str, params: Params) -> None:
+    def send_notification(self, method: str, params: Params, *, reliable: bool = True) -> None:
         """Send a notification; returns when it is in the link's queue. Raises as `invoke` does where it can't be sent."""
-        self._background.run(self._remote.send_notification(method, _to_async(params)))
+        self._background.run(
+            lambda: self._remote.send_notification(method, params_to_wire(params, _to_async), reliable=reliable)
+        )
 
 
 class _Submitter:
@@ -215,13 +230,13 @@ class _Submitter:
         return repr(self._remote)
 
     def invoke(self, method: str, params: Params, options: CallOptions = _NO_OPTIONS) -> concurrent.futures.Future[Any]:
-        return self._background.start(_invoke(self._remote, self._background, method, params, options))
+        return self._background.start(lambda: _invoke(self._remote, self._background, method, params, options))
 
 
 async def _invoke(
     remote: remotes.RemotePeer, background: _Background, method: str, params: Params, options: CallOptions
 ) -> Any:
-    return _from_async(await remote.invoke(method, _to_async(params), options), background)
+    return _from_async(await remote.invoke(method, params_to_wire(params, _to_async), options), background)
 
 
 class Stream(Iterator[T]):
@@ -232,9 +247,11 @@ class Stream(Iterator[T]):
     out of it. What made the items is told when they are no longer wanted.
     """
 
-    def __init__(self, source: AsyncIterator[T], background: _Background) -> None:
-        self._source: AsyncIterator[T] | None = source
+    _source: streams.Stream[T] | AsyncGenerator[T, None] | None = None
+
+    def __init__(self, source: streams.Stream[T] | AsyncGenerator[T, None], background: _Background) -> None:
         self._background = background
+        self._source = source
 
     def __enter__(self) -> Stream[T]:
         return self
@@ -248,9 +265,9 @@ class Stream(Iterator[T]):
             raise StopIteration
         try:
             if not isinstance(source, streams.Stream):
-                return self._background.run(_next_of(source))
+                return self._background.run(source.__anext__)
             if not source.ready:
-                self._background.run(source.wait())
+                self._background.run(source.wait)
             item: T = _from_async(next(source), self._background)
             return item
         except (StopIteration, StopAsyncIteration):
@@ -264,41 +281,41 @@ class Stream(Iterator[T]):
     def close(self) -> None:
         """Want no more items; returns when what made them was told. Items that have come are dropped."""
         source, self._source = self._source, None
-        if source is not None:
-            self._background.run(_close(source))
+        if isinstance(source, streams.Stream):
+            source.close()
+        elif source is not None:
+            self._background.run(source.aclose)
 
     def __del__(self) -> None:
         self._drop()
 
     def _drop(self) -> None:
+        # Without a wait: it may be the collector that calls, on any thread.
         source, self._source = self._source, None
-        if source is not None:
+        if isinstance(source, streams.Stream):
+            source.close()
+        elif source is not None:
             with contextlib.suppress(RuntimeError):  # at the end of the program there is nobody to tell
-                self._background.start(_close(source))
-
-
-async def _next_of(source: AsyncIterator[T]) -> T:
-    return await anext(source)
-
-
-async def _close(source: AsyncIterator[Any]) -> None:
-    if isinstance(source, (AsyncGenerator, streams.Stream)):
-        await source.aclose()
+                self._background.start(source.aclose)
 
 
 def _from_async(value: Any, background: _Background) -> Any:
-    """A result of the async API as it is here: its streams are iterated."""
-    return put_in_place(value, streams.Stream, lambda source: Stream(source, background))
+    """A result of the async API as it is here: its streams are iterated, its files wait."""
+    if type(value) in PLAIN:
+        return value
+
+    def stream(source: streams.Stream[Any]) -> Stream[Any]:
+        return Stream(source, background)
+
+    value = put_in_place(value, streams.Stream, stream)
+    return put_in_place(value, files.File, lambda file: file.sync.waits_with(stream))
 
 
 def _to_async(value: Any) -> Any:
-    """An argument as the async API takes it: any iterator is a stream, not generators alone."""
-    kind = type(value)
-    if kind is list or kind is tuple:
-        return value if PLAIN.issuperset(map(type, value)) else [_to_async(item) for item in value]
-    if kind is dict:
-        return {key: _to_async(item) for key, item in value.items()}
-    return _items_of(value) if isinstance(value, Iterator) and kind is not GeneratorType else value
+    """What of an argument the async API takes for a stream (a `rtcrpc.wire.Special`): here it is any iterator, not generators alone."""
+    if is_source(value) or isinstance(value, Sendable):
+        return value
+    return _items_of(value) if isinstance(value, Iterator) else NotImplemented
 
 
 def _items_of(source: Iterator[T]) -> Iterator[T]:
@@ -375,7 +392,7 @@ class Room:
 
         Without an argument: the pinned peer, or the only other one in the room. Raises what `rtcrpc.Room.peer` does.
         """
-        return self._wrap(self._background.run(self._room.peer(name_or_id, timeout=timeout)))
+        return self._wrap(self._background.run(lambda: self._room.peer(name_or_id, timeout=timeout)))
 
     def on(self, kind: EventKind, callback: Callback) -> Callable[[], None]:
         """Call `callback(event)` at each event of `kind`; the value returned takes it off again.
@@ -391,7 +408,7 @@ class Room:
 
         def tell(event: rooms.RoomEvent) -> None:
             if not self._closed:
-                self._callbacks.submit(_call_back, callback, self._event(event))
+                self._callbacks.submit(self._call_back, callback, self._event(event))
 
         told = tell_async if inspect.iscoroutinefunction(callback) else tell
         off = self._background.ask(lambda: self._room.on(kind, told))
@@ -411,7 +428,7 @@ class Room:
         """Leave the room. Answers under way still go out, for `DRAIN_SECONDS` at most, every peer is told, and calls of ours that
         are open end with `ConnectionLost`. Called again it waits for the same end.
         """
-        self._background.run(self._close(reason))
+        self._background.run(lambda: self._close(reason))
 
     async def _close(self, reason: str) -> None:
         try:
@@ -423,19 +440,20 @@ class Room:
                 # After the last event, so that all that happened is told.
                 self._callbacks.submit(self._callbacks.close)
 
+    def _call_back(self, callback: Callback, event: RoomEvent) -> None:
+        try:
+            outcome = callback(event)
+            if inspect.isawaitable(outcome):
+                self._background.run(lambda: outcome)
+        except Exception:
+            logger.exception("a %r callback of the room failed", event.kind)
+
     def _wrap(self, remote: remotes.RemotePeer) -> RemotePeer:
         return RemotePeer(remote, self._background)
 
     def _event(self, event: rooms.RoomEvent) -> RoomEvent:
         peer = None if event.peer is None else self._wrap(event.peer)
         return RoomEvent(event.kind, peer, event.reason, event.state)
-
-
-def _call_back(callback: Callback, event: RoomEvent) -> None:
-    try:
-        callback(event)
-    except Exception:
-        logger.exception("a %r callback of the room failed", event.kind)
 
 
 class Peer(asynchronous.BasePeer):
@@ -467,11 +485,11 @@ def _enter(joining: asynchronous.Joining) -> Room:
         return room
 
     try:
-        return Room(background.run(enter()), background)
+        return Room(background.run(enter), background)
     except BaseException:
         # Ctrl-C may come just when the room was joined: then there is something to leave.
         for room in joined:
-            background.start(Room(room, background)._close("the room was not joined"))
+            background.start(functools.partial(Room(room, background)._close, "the room was not joined"))
         raise
 
 
@@ -484,7 +502,7 @@ def _waiting(join: Callable[P, asynchronous.Joining]) -> Callable[P, Room]:
 
     waiting.__doc__ = "Join a room as a new `Peer` made of the arguments: `with rtcrpc.sync.join(link) as room:`."
     waiting.__module__ = __name__
-    waiting.__annotations__ = {**join.__annotations__, "return": "Room"}
+    waiting.__dict__["__signature__"] = inspect.signature(join).replace(return_annotation="Room")
     return waiting
 
 

@@ -8,9 +8,11 @@ import { History } from "./history.js";
 import { problemsOf } from "./issues.js";
 import { kindName, valueName } from "./kind-words.js";
 import type { Method } from "./openrpc.js";
+import { type ProgressBar, progressBar } from "./progress.js";
 import { type Outcome, failureView, resultView, swap } from "./result.js";
 import { inShort } from "./result-kind.js";
-import { duration, label, shorten, splitDoc } from "./text.js";
+import { type Following, followView, streamsIn } from "./stream-view.js";
+import { count, duration, label, shorten, splitDoc } from "./text.js";
 import { type Entry, type Problem, paramsOf, readFields } from "./values.js";
 
 const MAX_PARAMS = 64;
@@ -22,6 +24,7 @@ export interface CardOwner {
     method: string,
     params: readonly unknown[] | { readonly [name: string]: unknown },
     signal: AbortSignal,
+    progress: (done: number, total: number | null, message: string | null) => void,
   ): Promise<unknown>;
   say(words: string): void;
 }
@@ -45,6 +48,7 @@ export class Card {
   );
   readonly #stop: HTMLButtonElement;
   readonly #elapsed = el("span", { class: "elapsed", role: "timer", "aria-live": "off" });
+  readonly #progress: ProgressBar = progressBar();
   readonly #place = el("div", { class: "outcome" });
   readonly #history: History;
   #view: FieldsView | null = null;
@@ -146,6 +150,7 @@ export class Card {
               longText(rest, 2_000, { class: "peer-text prose" }),
             ),
         form,
+        this.#progress.element,
         this.#place,
         this.#history.element,
       ),
@@ -194,18 +199,39 @@ export class Card {
     const running: Running = { abort: new AbortController(), started, timer: setInterval(tick, TICK_MILLIS) };
     this.#busy(running);
     const at = new Date();
+    let following: Following | null = null;
     try {
-      const result = await this.#owner.invoke(this.method.name, params, running.abort.signal);
+      const result = await this.#owner.invoke(this.method.name, params, running.abort.signal, (done, total, message) => {
+        this.#progress.tell(done, total, message);
+      });
+      this.#progress.clear();
+      const streams = streamsIn(result);
+      if (streams.length > 0) {
+        following = followView(result, streams, this.method.name);
+        this.#outcome = swap(this.#place, this.#outcome, following);
+        await following.run();
+      }
       const millis = performance.now() - started;
-      this.#settle(resultView(result, this.method.name), millis);
-      this.#history.add({ at, entries, told, outcome: inShort(result), failed: false, millis });
-      this.#owner.say(`${label(this.method.name)} returned ${inShort(result, 200)}`);
+      const outcome = following === null ? inShort(result) : count(following.count, "item");
+      this.#elapsed.textContent = duration(millis);
+      if (following === null) {
+        this.#settle(resultView(result, this.method.name), millis);
+      }
+      this.#history.add({ at, entries, told, outcome, failed: false, millis });
+      this.#owner.say(`${label(this.method.name)} returned ${following === null ? inShort(result, 200) : outcome}`);
     } catch (error) {
       const millis = performance.now() - started;
       const stopped = wasStopped(error) && running.abort.signal.aborted;
       const failure = failureOf(error);
-      this.#settle(stopped ? stoppedView() : this.#failed(view, failure), millis);
-      this.#history.add({ at, entries, told, outcome: stopped ? "stopped" : failure.title, failed: true, millis });
+      if (following === null) {
+        this.#settle(stopped ? stoppedView() : this.#failed(view, failure), millis);
+      } else {
+        // What came stays; how it ended stands below.
+        following.element.append(stopped ? stoppedView().element : failureView(failure));
+        this.#elapsed.textContent = duration(millis);
+      }
+      const outcome = `${stopped ? "stopped" : failure.title}${following === null ? "" : ` after ${count(following.count, "item")}`}`;
+      this.#history.add({ at, entries, told, outcome, failed: true, millis });
       this.#owner.say(
         stopped
           ? `${label(this.method.name)} was stopped`
@@ -213,6 +239,7 @@ export class Card {
       );
     } finally {
       clearInterval(running.timer);
+      this.#progress.clear();
       this.#busy(null);
     }
   }

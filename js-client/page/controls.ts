@@ -21,7 +21,7 @@ export interface Control {
 /** Called when the user changes something. */
 export type Changed = () => void;
 
-type Simple = Exclude<Kind, { readonly type: "group" | "tuple" | "union" | "list" | "fixed" }>;
+type Simple = Exclude<Kind, { readonly type: "group" | "tuple" | "union" | "list" | "fixed" | "stream" }>;
 
 const TEXT: Readonly<Record<string, string>> = { autocomplete: "off", autocapitalize: "off", spellcheck: "false" };
 

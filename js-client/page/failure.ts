@@ -12,6 +12,7 @@ import {
   METHOD_NOT_FOUND,
   PERMISSION_DENIED,
   RESOURCE_EXHAUSTED,
+  STREAM_BROKEN,
   TOO_LARGE,
   UNAUTHENTICATED,
   UNAVAILABLE,
@@ -43,6 +44,7 @@ const HINTS: ReadonlyMap<number, string> = new Map([
   [UNAVAILABLE, "Check that the peer is running and reachable, then try again."],
   [CONNECTION_LOST, "The connection broke. Reconnect, then look whether the call had an effect before you repeat it."],
   [TOO_LARGE, "Send less at a time."],
+  [STREAM_BROKEN, "What came before is complete up to here. Call again for more."],
   [
     IDENTITY_MISMATCH,
     "Someone else answered in place of the peer that this link names. Nothing was sent to it. Ask for a new link.",

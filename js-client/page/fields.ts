@@ -54,6 +54,7 @@ export type Kind =
   | { readonly type: "group"; readonly fields: readonly Field[] }
   | { readonly type: "tuple"; readonly fields: readonly Field[] }
   | { readonly type: "union"; readonly variants: readonly Variant[] }
+  | { readonly type: "stream"; readonly item: Kind }
   | { readonly type: "json"; readonly expects: "array" | "object" | "any" };
 
 /** One thing to fill in. */
@@ -101,6 +102,9 @@ function kindOf(given: unknown, place: Place): Kind {
   const { schema, place: inner } = resolve(given, place);
   if (Object.hasOwn(schema, "const")) {
     return { type: "fixed", value: schema["const"] };
+  }
+  if (member(schema, "x-stream") === true) {
+    return { type: "stream", item: kindOf(member(schema, "items"), deeper(inner)) };
   }
   const options = choices(schema);
   if (options !== null) {

@@ -159,17 +159,20 @@ function controlOf(kind: Kind, field: Field, changed: Changed): Control {
     case "union":
       return unionControl(kind.variants, changed);
     case "fixed":
-      return fixedControl(kind.value);
+      return wordsControl("always ", peerText(valueName(kind.value)));
+    case "stream":
+      return wordsControl("Programs can give a stream here; this page can't.");
     default:
       return simpleControl(kind, field, changed);
   }
 }
 
-function fixedControl(value: unknown): Control {
+/** A field that nobody fills in. */
+function wordsControl(...words: readonly (string | HTMLElement)[]): Control {
   return {
-    element: el("p", { class: "hint" }, "always ", peerText(valueName(value))),
+    element: el("p", { class: "hint" }, ...words),
     target: null,
-    read: async () => ({ type: "text", text: valueName(value) }),
+    read: async () => ({ type: "text", text: "" }),
     write: () => undefined,
     point: () => false,
     clear: () => undefined,

@@ -29,6 +29,7 @@ const KIND_NAMES: Readonly<Record<Kind["type"], string>> = {
   tuple: "tuple",
   union: "one of several",
   list: "list",
+  stream: "stream",
   json: "JSON",
 };
 
@@ -37,6 +38,8 @@ export function kindName(kind: Kind): string {
   switch (kind.type) {
     case "list":
       return `list of ${kindName(kind.item)}`;
+    case "stream":
+      return `stream${streamOf(kind.item)}`;
     case "fixed":
       return valueName(kind.value);
     case "json":
@@ -44,6 +47,13 @@ export function kindName(kind: Kind): string {
     default:
       return KIND_NAMES[kind.type];
   }
+}
+
+function streamOf(item: Kind): string {
+  if (item.type !== "json") {
+    return ` of ${kindName(item)}`;
+  }
+  return item.expects === "any" ? "" : item.expects === "array" ? " of lists" : " of objects";
 }
 
 /** The bounds of a kind in words; empty when it has none. */

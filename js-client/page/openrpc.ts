@@ -1,5 +1,7 @@
 /** Reads the OpenRPC document of `rpc.discover`. It comes from the peer: whatever does not fit is left out, nothing throws. */
 
+import { NdArray } from "../src/core/arrays.js";
+
 export type Schema = { readonly [keyword: string]: unknown };
 
 /** One parameter of a method. */
@@ -38,7 +40,12 @@ export const MAX_METHODS = 500;
 
 export function isRecord(value: unknown): value is Schema {
   return (
-    typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value) && !(value instanceof Date)
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !ArrayBuffer.isView(value) &&
+    !(value instanceof Date) &&
+    !(value instanceof NdArray)
   );
 }
 

@@ -12,11 +12,11 @@ import { label, shortKey } from "./text.js";
 let session: PageSession | null = null;
 const status = new StatusPanel(() => void session?.connect());
 const functions = new FunctionList({
-  invoke: (method, params, signal) => {
+  invoke: (method, params, signal, progress) => {
     if (session === null) {
       throw new Error("there is no connection");
     }
-    return session.invoke(method, params, signal);
+    return session.invoke(method, params, signal, progress);
   },
   say: (words) => status.say(words),
 });

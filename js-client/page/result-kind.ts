@@ -1,6 +1,8 @@
 /** What a result is, and so how it is best shown: pure, no DOM. */
 
+import type { NdArray } from "../src/core/arrays.js";
 import { writeJson } from "../src/core/json.js";
+import { arrayOf, arrayWords } from "./array-kind.js";
 import { isRecord } from "./openrpc.js";
 
 /** How to show a result. */
@@ -10,6 +12,7 @@ export type Shape =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "instant"; readonly value: Date }
   | { readonly type: "bytes"; readonly bytes: Uint8Array; readonly image: ImageType | null }
+  | { readonly type: "array"; readonly array: NdArray }
   | {
       readonly type: "table";
       readonly columns: readonly string[];
@@ -60,6 +63,10 @@ export function shapeOf(value: unknown): Shape {
   }
   if (value instanceof Uint8Array) {
     return { type: "bytes", bytes: value, image: imageType(value) };
+  }
+  const array = arrayOf(value);
+  if (array !== undefined) {
+    return { type: "array", array };
   }
   if (typeof value === "string") {
     return { type: "text", text: value };
@@ -129,6 +136,10 @@ export function inShort(value: unknown, most = 60): string {
   if (value instanceof Uint8Array) {
     return `${value.byteLength} bytes`;
   }
+  const array = arrayOf(value);
+  if (array !== undefined) {
+    return `array (${arrayWords(array)})`;
+  }
   const size = Array.isArray(value) ? value.length : isRecord(value) ? Object.keys(value).length : 0;
   const open = Array.isArray(value) ? "[" : "{";
   const close = Array.isArray(value) ? "]" : "}";
@@ -140,7 +151,7 @@ export function inShort(value: unknown, most = 60): string {
   for (const [name, one] of Object.entries(value as object)) {
     const part =
       (Array.isArray(value) ? "" : `${name.slice(0, 30)}: `) +
-      (isFlat(one) || one instanceof Uint8Array ? inShort(one, 20) : Array.isArray(one) ? "[…]" : "{…}");
+      (isFlat(one) || one instanceof Uint8Array || arrayOf(one) !== undefined ? inShort(one, 20) : Array.isArray(one) ? "[…]" : "{…}");
     length += part.length + 2;
     if (length > most) {
       parts.push("…");

@@ -1,5 +1,7 @@
 /** Results and failures on the page. */
 
+import { arrayOf } from "./array-kind.js";
+import { arrayView } from "./array-view.js";
 import { append, button, download, el, fill, longText, peerText } from "./dom.js";
 import type { Failure } from "./failure.js";
 import { type ImageType, asJson, shapeOf } from "./result-kind.js";
@@ -9,6 +11,7 @@ import { flatValue, shortTime, tree } from "./tree.js";
 const MAX_TEXT = 2_000;
 const MAX_MESSAGE = 600;
 const ROWS = 50;
+const MAX_COPIED_ARRAY = 100_000; // bytes; a longer one is saved rather than pasted
 
 /** What is shown of an outcome, and how to let go of what it holds (object URLs live as long as the page otherwise). */
 export interface Outcome {
@@ -20,7 +23,8 @@ export interface Outcome {
 export function resultView(value: unknown, name: string): Outcome {
   const urls: string[] = [];
   const element = el("div", { class: "result" }, body(value, name, urls));
-  if (value !== null && value !== undefined && !(value instanceof Uint8Array)) {
+  const isLong = value instanceof Uint8Array || (arrayOf(value)?.data.byteLength ?? 0) > MAX_COPIED_ARRAY;
+  if (value !== null && value !== undefined && !isLong) {
     element.append(copyButton(value));
   }
   return {
@@ -56,6 +60,8 @@ function body(value: unknown, name: string, urls: string[]): HTMLElement {
       );
     case "bytes":
       return bytesView(shape.bytes, shape.image, name, urls);
+    case "array":
+      return arrayView(shape.array, fileStem(name), urls);
     case "table":
       return tableView(shape.columns, shape.rows);
     case "pairs":
@@ -70,9 +76,7 @@ function body(value: unknown, name: string, urls: string[]): HTMLElement {
 }
 
 function bytesView(bytes: Uint8Array, image: ImageType | null, name: string, urls: string[]): HTMLElement {
-  // A method name may hold anything; a file name on the user's disk must not.
-  const stem = name.replace(/[^\w-]+/gu, "_").slice(0, 40) || "result";
-  const saved = download(bytes, `${stem}.${image?.extension ?? "bin"}`, "Save", image?.mime);
+  const saved = download(bytes, `${fileStem(name)}.${image?.extension ?? "bin"}`, "Save", image?.mime);
   urls.push(saved.url);
   const about = el(
     "p",
@@ -86,6 +90,11 @@ function bytesView(bytes: Uint8Array, image: ImageType | null, name: string, url
   const picture = el("img", { class: "picture", alt: `The ${image.extension.toUpperCase()} image that was returned` });
   picture.src = saved.url;
   return el("div", { class: "bytes" }, picture, about);
+}
+
+/** What a file is called that holds the result of `name`: a method name may hold anything, a name on the user's disk must not. */
+function fileStem(name: string): string {
+  return name.replace(/[^\w-]+/gu, "_").slice(0, 40) || "result";
 }
 
 function tableView(columns: readonly string[], rows: readonly { readonly [column: string]: unknown }[]): HTMLElement {

@@ -1,6 +1,6 @@
 /** The page's one connection: from a link to a peer, what it offers, and how the way to it stands. No DOM of the page here. */
 
-import { type Invite, type Params, type Path, type RemotePeer, type Room, join } from "../src/index.js";
+import { type Invite, type OnProgress, type Params, type Path, type RemotePeer, type Room, join } from "../src/index.js";
 import { type Failure, failureOf } from "./failure.js";
 import { type Offer, readOffer } from "./openrpc.js";
 
@@ -78,11 +78,12 @@ export class PageSession {
     await this.connect();
   }
 
-  invoke(method: string, params: Params, signal: AbortSignal): Promise<unknown> {
+  /** `signal` stops the call, and the streams in its result; `progress` is told how far it has come. */
+  invoke(method: string, params: Params, signal: AbortSignal, progress: OnProgress): Promise<unknown> {
     if (this.#robot === null) {
       throw new Error("there is no peer yet");
     }
-    return this.#robot.invoke(method, params, { signal });
+    return this.#robot.invoke(method, params, { signal, progress });
   }
 
   async close(): Promise<void> {

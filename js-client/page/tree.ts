@@ -1,5 +1,6 @@
 /** A value as a tree that opens and closes. Branches are built when they are opened, so that a big value costs what is looked at. */
 
+import { arrayOf, arrayWords } from "./array-kind.js";
 import { append, button, el, longText, peerText } from "./dom.js";
 import { isRecord } from "./openrpc.js";
 import { inShort, isFlat, scalarText } from "./result-kind.js";
@@ -42,6 +43,10 @@ function node(name: string | null, value: unknown, open: boolean): HTMLElement {
       key,
       el("span", { class: "value number" }, `${byteSize(value.byteLength)} of binary data`),
     );
+  }
+  const array = arrayOf(value);
+  if (array !== undefined) {
+    return el("div", { class: "leaf" }, key, el("span", { class: "value number" }, `array (${arrayWords(array)})`));
   }
   const entries = Array.isArray(value)
     ? value.map((one, index) => [String(index), one] as const)

@@ -252,6 +252,8 @@ function emptyWords(kind: Kind): string {
       return "choose a file";
     case "json":
       return "expected JSON";
+    case "stream":
+      return "only a program can give a stream";
     default:
       return "expected a value";
   }

@@ -19,7 +19,7 @@ export type { PeerState } from "./mesh/membership.js";
 export { PeerEvent, Room, type RoomEvents, SignalingEvent } from "./mesh/room.js";
 export { RemotePeer } from "./mesh/remote-peer.js";
 export { type JoinOptions, type Meeting, join } from "./peer.js";
-export { type CallNamespace, type CallOptions, CallPromise, type OnProgress, type Params, type ProxyOptions, type RemoteMethod } from "./proxy.js";
+export { type CallNamespace, type CallOptions, CallPromise, type NotifyNamespace, type NotifyOptions, type OnProgress, type Params, type ProxyOptions, type RemoteMethod } from "./proxy.js";
 export { type Admit, type Caller, type Context, type Trust, admitPinned, admitProved } from "./service/context.js";
 export { type ExposeOptions, type Handler, Registry } from "./service/registry.js";
 export type { JsonSchema } from "./service/schema.js";

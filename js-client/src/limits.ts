@@ -198,3 +198,21 @@ export const MAX_STREAMS = 64;
  * Exceeded: The callee keeps the latest report until the time has passed, or until the answer.
  */
 export const PROGRESS_MILLIS = 100;
+
+/**
+ * In bytes. One frame of the lossy channel. It fits one packet on any path, so that losing a packet loses one
+ * message. Exceeded: The sender refuses the notification with `too large`; a receiver drops the frame.
+ */
+export const LOSSY_FRAME = 1100;
+
+/**
+ * In bytes. What is kept in the lossy channel's own buffer, about four frames. What is in it can't be
+ * replaced by something newer. Exceeded: The newest notification of each method waits until there is room.
+ */
+export const LOSSY_BUFFER = 4096;
+
+/**
+ * In methods. Methods of one session that have had a lossy notification. Both sides keep a number for each.
+ * Exceeded: The sender refuses the notification with `resource exhausted`; a receiver drops it.
+ */
+export const MAX_LOSSY_METHODS = 256;

@@ -8,13 +8,14 @@
 
 import * as codes from "./codes.js";
 import { NO_STREAMS } from "./core/envelope.js";
-import type { NotificationReceived, ProgressReceived, RemoteInfo, RequestReceived, SessionEvent } from "./core/events.js";
-import { Session, type SessionConfig } from "./core/session.js";
+import type { LossyReceived, NotificationReceived, ProgressReceived, RemoteInfo, RequestReceived, SessionEvent } from "./core/events.js";
+import { LOSSY } from "./core/lossy.js";
+import { DEFAULT_CONFIG, Session, type SessionConfig } from "./core/session.js";
 import { putStreams } from "./core/stream-values.js";
 import { StreamRef } from "./core/values.js";
 import { ConnectionLost, EncodeError, type ErrorData, RtcRpcError, StreamBroken, type WireError } from "./errors.js";
 import { type Identity, randomBytes, verifyWithKey } from "./identity.js";
-import { CHANNEL_BUFFER, DRAIN_SECONDS, MAX_TOKENS } from "./limits.js";
+import { CHANNEL_BUFFER, DRAIN_SECONDS, LOSSY_BUFFER, LOSSY_FRAME, MAX_TOKENS } from "./limits.js";
 import type { Log } from "./log.js";
 import type { OnProgress, Params } from "./proxy.js";
 import type { Caller } from "./service/context.js";
@@ -45,6 +46,8 @@ const QUIET_ROUNDS = 8;
 export interface Service {
   /** `streams`: those that stand in the params, as `RpcStream`s. */
   dispatch(from: Responder, received: RequestReceived | NotificationReceived, streams: readonly RpcStream[]): void;
+  /** What came where messages may be lost: to be served only if its function is meant for that. */
+  dispatchLossy(from: Responder, received: LossyReceived): void;
   cancel(from: Responder, id: RequestReceived["id"]): void;
   linkClosed(from: Responder): void;
 }
@@ -156,6 +159,18 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
     this.#flushSoon();
   }
 
+  /** Sends a notification that may be lost, and replaces one of its method that waits; throws where it can't be sent. */
+  sendLossy(method: string, params: Params): void {
+    if (this.#session === null || this.stage !== "ready") {
+      throw new ConnectionLost(`${method}: the link is ${this.stage}; the notification was not sent`, false);
+    }
+    const plain = takeSources(params, () => {
+      throw new EncodeError("a stream can't be sent where messages may be lost; send it without {reliable: false}");
+    });
+    this.#session.sendLossy(method, plain as Params);
+    this.#flushSoon();
+  }
+
   // -- answers (called by the service) ----------------------------------------------------------------
 
   respond(id: RequestReceived["id"], result: unknown, onStopped?: (error: RtcRpcError) => void): void {
@@ -191,7 +206,7 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
   }
 
   /** How far a request has come; nothing where nobody wants to know. */
-  reportProgress(id: RequestReceived["id"], done: number, total: number | null, message: string): void {
+  reportProgress(id: RequestReceived["id"], done: number, total: number | null, message: string | null): void {
     if (this.#session !== null && this.stage === "ready") {
       this.#session.sendProgress(id, done, total, message, now());
       this.#flushSoon();
@@ -331,7 +346,7 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
       peerId: identity.peerId,
       name,
       room,
-      config: session,
+      config: this.connection.lossy ? { ...session, features: new Set([...(session.features ?? DEFAULT_CONFIG.features), LOSSY]) } : session,
       entropy: randomBytes,
       now: now(),
       pin: expected,
@@ -347,6 +362,13 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
       this.#session.receiveData(data, now());
       this.#process();
       this.#flushSoon();
+    }
+  }
+
+  lossyReceived(data: Uint8Array | string): void {
+    if (this.#session !== null && this.stage === "ready") {
+      this.#session.receiveLossy(data, now());
+      this.#process();
     }
   }
 
@@ -405,6 +427,11 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
         if (this.stage === "ready") {
           const { value, streams } = this.#unpack(event.params, event.streams);
           this.#service.dispatch(this, { ...event, params: value }, streams);
+        }
+        break;
+      case "LossyReceived":
+        if (this.stage === "ready") {
+          this.#service.dispatchLossy(this, event);
         }
         break;
       case "CancelReceived":
@@ -570,12 +597,21 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
       for (;;) {
         const frames = session.dataToSend(CHANNEL_BUFFER - this.connection.bufferedAmount);
         if (frames.length === 0) {
-          return null;
+          break;
         }
         for (const frame of frames) {
           this.connection.send(frame);
         }
       }
+      // Little at a time: what is in the channel's buffer can't be replaced any more.
+      while (session.hasLossyToSend && this.connection.lossyBufferedAmount + LOSSY_FRAME <= LOSSY_BUFFER) {
+        const frame = session.nextLossy();
+        if (frame === null) {
+          break;
+        }
+        this.connection.sendLossy(frame);
+      }
+      return null;
     } catch (error) {
       return asError(error);
     }

@@ -7,8 +7,8 @@
 /** The params of a request: all by position, or all by name. */
 export type Params = readonly unknown[] | { readonly [name: string]: unknown };
 
-/** Told how far a call has come: `done` of `total` (null: unknown) in the function's own unit, and a text for people, or an empty one. */
-export type OnProgress = (done: number, total: number | null, message: string) => void;
+/** Told how far a call has come: `done` of `total`, in the function's own unit, and a text for people; null where the function did not say. */
+export type OnProgress = (done: number, total: number | null, message: string | null) => void;
 
 /** What a caller may say about a call. */
 export interface CallOptions {
@@ -18,6 +18,16 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called as the function reports how far it has come. */
   readonly progress?: OnProgress | undefined;
+}
+
+/** What a caller may say about a notification. */
+export interface NotifyOptions {
+  /**
+   * False: it may be lost, one that waits is replaced by the next of its method, and the other side serves it only where it exposed the function
+   * with `reliable: false`: right for what is told many times a second. It has at most `LOSSY_FRAME` bytes and holds no streams. To a peer
+   * without a lossy channel it goes like any other.
+   */
+  readonly reliable?: boolean | undefined;
 }
 
 /** The same, for a whole namespace. */
@@ -78,7 +88,7 @@ export class CallPromise<T> extends Promise<T> {
 /** Whatever can carry a call to a peer and bring the answer back. */
 export interface Invoker {
   invoke(method: string, params: Params, options?: CallOptions): CallPromise<unknown>;
-  sendNotification(method: string, params: Params): Promise<void>;
+  sendNotification(method: string, params: Params, options?: NotifyOptions): Promise<void>;
 }
 
 /** A function of the peer, and the functions below its name: `call.arm(…)`, `call.arm.move(…)`. */
@@ -98,6 +108,9 @@ export interface NotifyMethod {
   readonly [name: string]: NotifyMethod;
 }
 
+/** The root of `remote.notify`: `remote.notify.with({ reliable: false }).pose(x, y)`. */
+export type NotifyNamespace = { readonly with: (options: NotifyOptions) => NotifyNamespace } & { readonly [name: string]: NotifyMethod };
+
 // What the language itself asks objects for: `await` and promises ask for `then`, JSON for `toJSON`, `String()` for the rest. An answer
 // would make a call of it, and an awaited namespace would never come back. (`inspect` and the like are symbols, and no symbol is a method.)
 const LANGUAGE = new Set(["then", "catch", "finally", "toJSON", "toString", "valueOf", "constructor", "prototype", "__proto__"]);
@@ -110,10 +123,10 @@ export function callNamespace(invoker: Invoker, options: ProxyOptions = {}): Cal
 }
 
 /** The namespace whose notifications go to `invoker`. */
-export function notifyNamespace(invoker: Invoker): { readonly [name: string]: NotifyMethod } {
-  return namespace((name) =>
-    remoteMethod<NotifyMethod>(name, (method, args) => invoker.sendNotification(method, args)),
-  ) as { readonly [name: string]: NotifyMethod };
+export function notifyNamespace(invoker: Invoker, options: NotifyOptions = {}): NotifyNamespace {
+  const start = (name: string): NotifyMethod => remoteMethod<NotifyMethod>(name, (method, args) => invoker.sendNotification(method, args, options));
+  const withOptions = (more: NotifyOptions): NotifyNamespace => notifyNamespace(invoker, { ...options, ...more });
+  return namespace((name) => (name === "with" ? withOptions : start(name))) as NotifyNamespace;
 }
 
 function call(invoker: Invoker, method: string, args: readonly unknown[], options: ProxyOptions): CallPromise<unknown> {

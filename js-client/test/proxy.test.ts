@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { type CallOptions, CallPromise, type Params, callNamespace, notifyNamespace } from "../src/proxy.js";
+import { type CallOptions, CallPromise, type NotifyOptions, type Params, callNamespace, notifyNamespace } from "../src/proxy.js";
 
 function recorder() {
-  const calls: [string, Params, CallOptions | undefined][] = [];
+  const calls: [string, Params, CallOptions | NotifyOptions | undefined][] = [];
   return {
     calls,
     invoke: (method: string, params: Params, options?: CallOptions) => {
@@ -14,7 +14,7 @@ function recorder() {
         return () => undefined;
       });
     },
-    sendNotification: async (method: string, params: Params) => void calls.push([method, params, undefined]),
+    sendNotification: async (method: string, params: Params, options?: NotifyOptions) => void calls.push([method, params, options]),
   };
 }
 
@@ -68,5 +68,6 @@ test("what the language asks for on its own is no method", async () => {
 test("notifications have the same names", async () => {
   const invoker = recorder();
   await notifyNamespace(invoker)["arm"]!["stop"]!("now");
-  assert.deepEqual(invoker.calls, [["arm.stop", ["now"], undefined]]);
+  await notifyNamespace(invoker).with({ reliable: false })["arm"]!["pose"]!(1);
+  assert.deepEqual(invoker.calls, [["arm.stop", ["now"], {}], ["arm.pose", [1], { reliable: false }]]);
 });

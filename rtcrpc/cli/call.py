@@ -41,12 +41,16 @@ def call(
 ) -> None:
     """Call a function of a peer and print its result.
 
+    The items of a stream are printed as they come, one a line; Ctrl-C ends the function that makes them, too. How far a function says
+    it has come is shown as a bar.
+
     [dim]rtcrpc call "$LINK" add 1 2
     rtcrpc call "$LINK" move -a speed=2 --timeout 5[/]
     """
-    from rtcrpc.cli.output import print_json, print_value, run
+    from rtcrpc.cli.output import ProgressBar, print_item, print_json, print_value, run
     from rtcrpc.peer import Peer
     from rtcrpc.proxy import CallOptions, make_params
+    from rtcrpc.stream.reader import Stream
 
     async def main() -> None:
         by_name = {}
@@ -60,10 +64,16 @@ def call(
         params = make_params(method, tuple(parse_argument(a) for a in args or ()), by_name)
         async with Peer(identity=identity_of(key), name=name).join(link, pin=pin, token=token) as room:
             remote = await room.peer(peer, timeout=timeout)
-            result = await remote.invoke(method, params, CallOptions(timeout=timeout))
-        if as_json:
-            print_json(result)
-        else:
-            print_value(result)
+            with ProgressBar(method) as bar:
+                result = await remote.invoke(method, params, CallOptions(timeout=timeout, progress=bar.show))
+            if isinstance(result, Stream):
+                async with result:
+                    async for item in result:
+                        if not print_item(item, as_json=as_json):
+                            return
+            elif as_json:
+                print_json(result)
+            else:
+                print_value(result)
 
     run(main(), as_json=as_json)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 import platform
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -60,6 +62,35 @@ async def wait(seconds: Annotated[float, Field(ge=0, le=60)] = 2.0) -> str:
     """Take a while, so that you can try the stop button."""
     await asyncio.sleep(seconds)
     return f"waited {seconds:g} s"
+
+
+@registry.expose
+async def ticks(
+    n: Annotated[int, Field(ge=0, le=10_000)] = 20, every: Annotated[float, Field(ge=0, le=10)] = 0.5
+) -> AsyncIterator[float]:
+    """Measure something, again and again: a stream, whose items come as they are made."""
+    for number in range(n):
+        yield round(math.sin(number / 3), 3)
+        await asyncio.sleep(every)
+
+
+@registry.expose
+async def cook(context: Context, minutes: Annotated[int, Field(ge=1, le=10)] = 3) -> str:
+    """Cook for some very short minutes, and say how far it is."""
+    for second in range(10 * minutes):
+        context.progress(second, 10 * minutes, "stirring" if second % 2 else "tasting")
+        await asyncio.sleep(0.1)
+    return "soup"
+
+
+@registry.expose
+async def average(numbers: AsyncIterator[float]) -> float:
+    """Read a stream of yours to its end."""
+    total, count = 0.0, 0
+    async for number in numbers:
+        total += number
+        count += 1
+    return total / count if count else 0.0
 
 
 @registry.expose

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Coroutine
 from typing import Any, NoReturn
@@ -11,12 +12,13 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from rtcrpc.cli.exits import Exit, exit_of
 from rtcrpc.core.values import to_json
 from rtcrpc.errors import RemoteError, RtcRpcError
 
-__all__ = ["fail", "notes", "print_json", "print_qr", "print_value", "run"]
+__all__ = ["ProgressBar", "fail", "notes", "print_item", "print_json", "print_qr", "print_value", "run"]
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """For people."""
@@ -38,6 +40,53 @@ def print_value(value: Any) -> None:
     else:
         sys.stdout.write(json.dumps(to_json(value), ensure_ascii=False, indent=2) + "\n")
     sys.stdout.flush()
+
+
+def print_item(item: Any, *, as_json: bool) -> bool:
+    """One item of a stream, on a line of its own (bytes as they are, without a line end); False where nobody reads on."""
+    try:
+        if as_json:
+            print_json(item)
+        elif isinstance(item, bytes):
+            sys.stdout.buffer.write(item)
+            sys.stdout.flush()
+        else:
+            sys.stdout.write((item if isinstance(item, str) else json.dumps(to_json(item), ensure_ascii=False)) + "\n")
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # `| head` has seen enough. What is left in the buffer must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+class ProgressBar:
+    """How far a call has come, on standard error where that is a terminal. It appears with the first report, and goes at the end."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._shown: Progress | None = None
+        self._task = TaskID(0)
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._shown is not None:
+            self._shown.stop()
+
+    def show(self, done: int | float, total: int | float | None, message: str | None) -> None:
+        """A report came."""
+        if not notes.is_terminal:
+            return
+        if self._shown is None:
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._shown = Progress(*columns, console=notes, transient=True)
+            self._task = self._shown.add_task(self._title, total=total)
+            self._shown.start()
+        # What it says goes onto a terminal: no control characters.
+        text = "".join(c if c.isprintable() else " " for c in message or self._title)
+        self._shown.update(self._task, completed=done, total=total, description=text)
 
 
 def print_qr(text: str) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "CancelReceived",
     "ErrorReceived",
     "Event",
+    "LossyReceived",
     "NotificationReceived",
     "PongReceived",
     "ProgressReceived",
@@ -77,6 +78,17 @@ RequestReceived: TypeAlias = Request
 
 NotificationReceived: TypeAlias = Notification
 """The envelope itself: serve it; there is no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossyReceived:
+    """A notification that came where messages may be lost, newer than any of its method before it (protocol section 7.3).
+
+    To be served only where its function is meant for that.
+    """
+
+    notification: Notification
+
 
 ResponseReceived: TypeAlias = Response
 """The envelope itself: the call `id` of ours ended with a result."""
@@ -189,6 +201,7 @@ Event: TypeAlias = (
     | SessionReady
     | RequestReceived
     | NotificationReceived
+    | LossyReceived
     | CancelReceived
     | ResponseReceived
     | ErrorReceived

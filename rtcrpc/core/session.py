@@ -48,11 +48,14 @@ from rtcrpc.core.handshake import (
 from rtcrpc.core.identity import b64url_decode, b64url_encode, parse_peer_id
 from rtcrpc.core.items import JsonItems, MessagePackItems, envelope_sizes
 from rtcrpc.core.lanes import Lanes
+from rtcrpc.core.lossy import FEATURE as LOSSY
+from rtcrpc.core.lossy import LossyLane
 from rtcrpc.core.streams import StreamTable, streams_in
 from rtcrpc.errors import (
     ConnectionLost,
     DeadlineExceeded,
     DecodeError,
+    EncodeError,
     HandshakeError,
     IdentityMismatch,
     LocalError,
@@ -196,6 +199,7 @@ class Session:
         # A `max-message-size` of 0 means that there is none (RFC 8841 section 6.1).
         self._channel_limit = max_message_size or config.max_message
         self._max_frame = min(config.max_frame, self._channel_limit)
+        self._lossy: LossyLane | None = None  # where both have such a channel
         self._json = JsonCodec()
         self._codec: Codec = self._json
         self._events: deque[events.Event] = deque()
@@ -241,6 +245,7 @@ class Session:
         self._serving_count = 0
         self._refusal_bytes = 0
         self._tokens = 0
+        self._lossy_strays = 0
         self._heard_at = now
         self._ping_number = 0
         self._ping_sent_at = now
@@ -263,6 +268,16 @@ class Session:
                 self._receive_before_ready(frame)
         except LocalError as error:
             self._refuse(error)
+
+    def receive_lossy(self, frame: bytes | str, now: float) -> None:
+        """A frame came on the lossy channel. What is not news there is dropped, and nothing of it ends the session."""
+        if self.state is not SessionState.READY or self._lossy is None:
+            self._lossy_strays += 1
+            return
+        self._now = self._heard_at = now
+        self._unanswered = 0
+        if (notification := self._lossy.receive(frame)) is not None:
+            self._events.append(events.LossyReceived(notification))
 
     def receive_eof(self, now: float, reason: str) -> None:
         """The connection is gone."""
@@ -352,6 +367,20 @@ class Session:
         return frames
 
     @property
+    def has_lossy_to_send(self) -> bool:
+        """Whether something waits for room in the lossy channel."""
+        return bool(self._lossy)
+
+    def next_lossy(self) -> bytes | None:
+        """The frame to put on the lossy channel now, where there is room in it; None where nothing waits."""
+        return None if self._lossy is None or self.state is not SessionState.READY else self._lossy.next_frame()
+
+    @property
+    def lossy_dropped(self) -> int:
+        """Frames of the lossy channel that came and were not taken: late, repeated, or not what belongs there."""
+        return self._lossy_strays + (0 if self._lossy is None else self._lossy.dropped)
+
+    @property
     def has_data_to_send(self) -> bool:
         """Whether something waits for room in the channel."""
         return bool(self._lanes) or self._streams.has_data_to_send
@@ -418,6 +447,8 @@ class Session:
         items: list[Message] = []
         ids: list[int] = []
         for method, params, *rest in messages:
+            if streams_in(params):
+                raise EncodeError(f"{method}: a stream can't travel in a batch; make the call alone")
             if rest:
                 items.append(Notification(_checked_method(method), params))
             else:
@@ -458,6 +489,18 @@ class Session:
         streams = self._streams.claim(params)
         message = self._encode(Notification(_checked_method(method), params, dict(meta) if meta else {}))
         self._streams.announce(streams, self._lanes.push_call(message))
+
+    def send_lossy(self, method: str, params: Params) -> None:
+        """Tell, where only the latest counts: it may be lost, and is replaced by a newer one of the method while it waits.
+
+        Goes like any notification where the two have no lossy channel in common. Raises as `send_request` does, `TooLarge` beyond
+        `limits.LOSSY_FRAME`, `EncodeError` for a stream, `ResourceExhausted` for more than `limits.MAX_LOSSY_METHODS` methods.
+        """
+        self._require_ready(method)
+        if self._lossy is None:
+            self.send_notification(method, params)
+        else:
+            self._lossy.send(_checked_method(method), params)
 
     def send_progress(
         self,
@@ -657,6 +700,8 @@ class Session:
         self._lanes.max_frame = min(self._max_frame, theirs.max_frame)
         if "msgpack" in theirs.encodings and "msgpack" in self._config.encodings:
             self._codec = MessagePackCodec()
+            if self._has_feature(LOSSY):
+                self._lossy = LossyLane(self._lanes.max_frame)
         if theirs.stream_window is not None and "streams" in self._config.features:
             items = JsonItems() if self._codec is self._json else MessagePackItems()
             self._streams.begin(items, self._encode, theirs.stream_window, theirs.max_message)
@@ -714,8 +759,8 @@ class Session:
         try:
             envelopes = self._json.decode_text(text)
         except DecodeError as error:
-            if self._codec is self._json and self._open:
-                # It may have been the answer to one of our calls, which would then wait for ever.
+            if self._codec is self._json and (self._open or self._streams.is_reading):
+                # It may have been the answer to one of our calls, or items of a stream, which would then be waited for for ever.
                 raise
             self._refuse_request(None, error.code, error.message, _TEXT)
             return
@@ -764,7 +809,9 @@ class Session:
                 self._streams.arrive(streams)
             except ResourceExhausted as error:
                 assert type(answer.id) is int, "it was waited for"
-                self._events.append(events.CallFailed(answer.id, ResourceExhausted(f"the result was not taken: {error}")))
+                self._events.append(
+                    events.CallFailed(answer.id, ResourceExhausted(f"the result was not taken: {error}"))
+                )
                 return
         if waited:
             self._events.append(answer)
@@ -877,7 +924,11 @@ class Session:
 
     def _receive_progress(self, members: Mapping[str, Any]) -> None:
         done, total, message = members.get("done"), members.get("total"), members.get("message")
-        if not isinstance(done, (int, float)) or isinstance(done, bool) or (total is not None and type(total) not in (int, float)):
+        if (
+            not isinstance(done, (int, float))
+            or isinstance(done, bool)
+            or (total is not None and type(total) not in (int, float))
+        ):
             raise ProtocolError("rpc.progress: expected done to be a number, and total too where it is told")
         if message is not None and type(message) is not str:
             raise ProtocolError("rpc.progress: expected message to be text")

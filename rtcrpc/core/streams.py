@@ -142,7 +142,7 @@ class StreamTable:
 
     def _put(self, stream: _Outgoing, items: list[Any]) -> None:
         assert self._items is not None, "there are streams"
-        for part in self._items.parts(items, min(_PART, self._most)):
+        for part in self._items.parts(items, self._part):
             if len(part[1]) > room_for_items(self._max_message):
                 raise TooLarge(
                     f"an item has {len(part[1])} bytes, the other side takes at most {self._max_message}; send it in pieces"
@@ -256,7 +256,10 @@ class StreamTable:
             message = self._encode(Notification("rpc.end", params))
         except RtcRpcError:
             # What the error tells can't travel; that the stream ended must.
-            params["error"] = {"code": stream.error[0] if stream.error else codes.INTERNAL_ERROR, "message": "stream broken"}
+            params["error"] = {
+                "code": stream.error[0] if stream.error else codes.INTERNAL_ERROR,
+                "message": "stream broken",
+            }
             message = self._encode(Notification("rpc.end", params))
         self._push(stream, message, frame_size(message))
         self._forget(stream)
@@ -289,6 +292,11 @@ class StreamTable:
             self.drop(nested)
 
     @property
+    def _part(self) -> int:
+        # Much less than a window, so that little more than a window is under way.
+        return min(_PART, self._most, max(self._their_window // 4, 1))
+
+    @property
     def _most(self) -> int:
         return room_for_items(min(_AHEAD, self._lanes.max_frame))
 
@@ -304,6 +312,11 @@ class StreamTable:
         stream = self._incoming.get(stream_id)
         if stream is not None and (grant := stream.take(size)):
             self._push_control("rpc.credit", {"stream": stream_id, "bytes": grant})
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a stream of the other side is open."""
+        return bool(self._incoming)
 
     # -- theirs: in --------------------------------------------------------------------------------------
 
@@ -323,7 +336,9 @@ class StreamTable:
         """These came in a message that is not taken."""
         self._check(streams)
         if self._lanes.waiting_control > _MAX_WAITING_CONTROL:
-            raise ProtocolError("expected stops of streams to be read, got only more of them", code=codes.RESOURCE_EXHAUSTED)
+            raise ProtocolError(
+                "expected stops of streams to be read, got only more of them", code=codes.RESOURCE_EXHAUSTED
+            )
         for stream_id in streams:
             self._say_stop(stream_id)
 
@@ -331,7 +346,10 @@ class StreamTable:
         if not self._agreed:
             raise ProtocolError("expected no streams: they were not agreed")
         if len(streams) > self._max:
-            raise ProtocolError(f"expected at most {self._max} streams, got {len(streams)} in one message", code=codes.RESOURCE_EXHAUSTED)
+            raise ProtocolError(
+                f"expected at most {self._max} streams, got {len(streams)} in one message",
+                code=codes.RESOURCE_EXHAUSTED,
+            )
         if len(set(streams)) != len(streams) or not self._incoming.keys().isdisjoint(streams):
             raise ProtocolError("expected each stream to be sent once, got one again")
 
@@ -391,4 +409,3 @@ class StreamTable:
     def _push_control(self, method: str, params: dict[str, Any]) -> None:
         assert self._encode is not None, "there are streams"
         self._lanes.push_control(self._encode(Notification(method, params)))
-

@@ -11,9 +11,10 @@ from rtcrpc.errors import ConnectionLost
 from rtcrpc.link import OutgoingCall
 from rtcrpc.mesh.membership import LinkState
 from rtcrpc.proxy import Call, CallNamespace, CallOptions, NotifyNamespace, Params
+from rtcrpc.stream.reader import Stream
+from rtcrpc.stream.values import put_in_place
 from rtcrpc.stream.writer import Lifting, Sources, Submits, Writer
 from rtcrpc.transport.base import Path
-from rtcrpc.wire import params_to_wire
 from rtcrpc.wire import params_to_wire
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class _Answer:
     def arrived(self, result: Any, error: Exception | None) -> None:
         """On the network loop: bring the answer home."""
         self.mailbox.post(self._settle, result, error)
+
+    def close_streams(self) -> None:
+        """The caller was cancelled in the very turn in which the answer came: nobody will read what is in it."""
+        if self.future.done() and not self.future.cancelled() and self.future.exception() is None:
+            put_in_place(self.future.result(), Stream, Stream.close)
 
     def _settle(self, result: Any, error: Exception | None) -> None:
         if self.future.done():
@@ -137,10 +143,18 @@ class RemotePeer:
             return await answer.future
         except asyncio.CancelledError:
             self._network.post(self._give_up, answer)
+            answer.close_streams()
             raise
 
-    async def send_notification(self, method: str, params: Params) -> None:
-        """Send a notification; done when it is in the link's queue. Raises as `invoke` does where it can't be sent."""
+    async def send_notification(self, method: str, params: Params, *, reliable: bool = True) -> None:
+        """Send a notification; done when it is in the link's queue. Raises as `invoke` does where it can't be sent.
+
+        Not `reliable`: see `NotifyNamespace.with_`. Then it raises `TooLarge`, too, for more than fits one packet, and
+        `ResourceExhausted` for more than `limits.MAX_LOSSY_METHODS` methods.
+        """
+        if not reliable:
+            await self._runtime.run(self._notify_lossy(method, params_to_wire(params)))
+            return
         lifting = Lifting()
         params = params_to_wire(params, lifting)
         sources = None
@@ -165,6 +179,10 @@ class RemotePeer:
     def _give_up(answer: _Answer) -> None:
         if answer.give_up is not None:
             answer.give_up()
+
+    async def _notify_lossy(self, method: str, params: Params) -> None:
+        link = await self._driver.connect(self.peer_id)
+        link.send_lossy(method, params)
 
     async def _notify(self, method: str, params: Params, writers: list[Writer], sources: Sources | None) -> None:
         link = await self._driver.connect(self.peer_id)

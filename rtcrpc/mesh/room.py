@@ -81,9 +81,7 @@ class Room:
     peer stands; `signaling` how the way to the bootstrap stands.
     """
 
-    def __init__(
-        self, name: str, own_id: str, own_name: str, runtime: Runtime, pool: Submits | None = None
-    ) -> None:
+    def __init__(self, name: str, own_id: str, own_name: str, runtime: Runtime, pool: Submits | None = None) -> None:
         self.name = name
         self.peer_id = own_id
         self.own_name = own_name
@@ -305,5 +303,5 @@ class Room:
             with self._mailboxes_lock:
                 # Who runs a loop for each call must not make us collect them.
                 self._mailboxes = {known: box for known, box in self._mailboxes.items() if not known.is_closed()}
-                mailbox = self._mailboxes[loop] = Mailbox(loop)
+                mailbox = self._mailboxes[loop] = self._runtime.mailbox(loop)
         return mailbox

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 from rtcrpc import codes
-from rtcrpc.errors import CallCancelled, DeadlineExceeded, EncodeError, Error, error_to_wire
+from rtcrpc.errors import CallCancelled, DeadlineExceeded, EncodeError, Error, RemoteCancelled, error_to_wire
 from rtcrpc.service.context import Caller, Context, enter
 from rtcrpc.service.method import Method
+from rtcrpc.service.progress import Progress
 from rtcrpc.service.result import ResultMismatch
 from rtcrpc.service.schema import InvalidParams, Params
-from rtcrpc.wire import to_wire
+from rtcrpc.stream.writer import Lifting, Sources, Writer
+from rtcrpc.wire import PLAIN, to_wire
 
 __all__ = ["Call", "Failure", "Respondent", "run_in_pool", "start_on_loop", "stop_on_loop"]
 
@@ -36,11 +39,18 @@ class Respondent(Protocol):
     def caller(self) -> Caller | None:
         """Who calls, with the tokens presented so far; None before the handshake has ended."""
 
-    def respond(self, request_id: Any, result: Any) -> None:
-        """Send a result."""
+    def respond(
+        self, request_id: Any, result: Any, writers: Sequence[Writer] = (), sources: Sources | None = None
+    ) -> None:
+        """Send a result; the last two are given where there are streams in it."""
 
     def respond_error(self, request_id: Any, code: int, message: str, data: dict[str, Any] | None) -> None:
         """Send an error."""
+
+    def report_progress(
+        self, request_id: Any, done: int | float, total: int | float | None, message: str | None
+    ) -> None:
+        """Send how far a request has come."""
 
 
 class Call:
@@ -61,12 +71,14 @@ class Call:
         "method",
         "on_end",
         "params",
+        "progress",
         "ran",
         "request_id",
         "settled",
         "stop_reason",
         "task",
         "timer",
+        "writers",
     )
 
     def __init__(
@@ -90,6 +102,8 @@ class Call:
         self.handed_at = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.task: asyncio.Task[None] | None = None
+        self.progress: Progress | None = None
+        self.writers: Sequence[Writer] = ()
         self.settled = False
         self.ran = False
         self.stop_reason: StopReason | None = None
@@ -151,7 +165,11 @@ async def _serve(call: Call) -> None:
     try:
         args, kwargs = method.parameters.bind(_take_params(call), call.context)
         call.ran = True
-        result = method.result.to_wire(await method.function(*args, **kwargs))
+        value = method.function(*args, **kwargs)
+        if not method.is_generator:
+            value = await value
+        result = _result(call, value)
+        del value
     except BaseException as error:
         call.on_end(call, None, _failure(call, error))
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
@@ -180,12 +198,27 @@ def run_in_pool(call: Call, base: contextvars.Context) -> None:
         if inspect.iscoroutine(value):
             value.close()
             raise ResultMismatch(f"{method.name}: a def function returned a coroutine; write it with async def")
-        result = method.result.to_wire(value)
+        # In its context: streams in the result keep that.
+        result = context.run(_result, call, value)
+        del value
     except BaseException as error:
         # Not even SystemExit gets out: a call from afar must not end this thread, let alone the program.
         call.on_end(call, None, _failure(call, error))
     else:
         call.on_end(call, result, None)
+
+
+def _result(call: Call, value: Any) -> Any:
+    """The value to send; `call.writers` are those that stand in it for streams."""
+    if type(value) in PLAIN:
+        return call.method.result.to_wire(value)
+    lifting = Lifting()
+    result = call.method.result.to_wire(value, lifting)
+    for writer in lifting.writers:
+        writer.describe = functools.partial(_failure, call)
+        writer.on_stop = call.context.cancel
+    call.writers = lifting.writers
+    return result
 
 
 def _take_params(call: Call) -> Params:
@@ -198,7 +231,8 @@ def _failure(call: Call, error: BaseException) -> Failure:
     """What the caller is told. What it isn't told goes to the log."""
     name, ran = call.method.name, None if call.ran else False
     if isinstance(error, InvalidParams):
-        return codes.INVALID_PARAMS, error.message, {"ran": False, "issues": error.issues}
+        # It may have run: items of a stream are checked as it takes them.
+        return codes.INVALID_PARAMS, error.message, {**({} if call.ran else {"ran": False}), "issues": error.issues}
     if isinstance(error, Error):
         try:
             code, message, data = error_to_wire(error, ran=ran)
@@ -206,7 +240,10 @@ def _failure(call: Call, error: BaseException) -> Failure:
         except Exception:
             # A subclass that does not call its parent's __init__ lacks what there is to tell.
             logger.exception("%s: its %s could not be sent", name, type(error).__name__)
-    elif isinstance(error, asyncio.CancelledError) or (isinstance(error, CallCancelled) and call.context.cancelled):
+    elif isinstance(error, asyncio.CancelledError) or (
+        # A caller that gives up ends its streams too: a function that reads one may see that before its own cancellation.
+        isinstance(error, (CallCancelled, RemoteCancelled)) and call.context.cancelled
+    ):
         return codes.CANCELLED, "cancelled", None
     elif isinstance(error, DeadlineExceeded) and call.context.remaining() == 0.0:
         return codes.DEADLINE_EXCEEDED, "the deadline of the call has passed", None

@@ -11,6 +11,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from rtcrpc.errors import CallCancelled, DeadlineExceeded
+from rtcrpc.service.progress import Report
 
 __all__ = ["Caller", "Context", "Trust", "current_context", "enter", "is_context_annotation"]
 
@@ -45,7 +46,7 @@ class Context:
     `deadline`: when the caller gives up, on the clock of `time.monotonic`, or None.
     """
 
-    __slots__ = ("_cancelled", "_clock", "caller", "deadline", "method")
+    __slots__ = ("_cancelled", "_clock", "_on_progress", "caller", "deadline", "method")
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Context:
         self.deadline = deadline
         self._clock = clock
         self._cancelled = False
+        self._on_progress: Callable[[Report], object] | None = None
 
     def __repr__(self) -> str:
         return f"<Context of {self.method!r} for {self.caller!r}>"
@@ -83,6 +85,25 @@ class Context:
             raise DeadlineExceeded(f"{self.method}: the time that the caller gave has passed")
         if self._cancelled:
             raise CallCancelled(f"{self.method}: the caller gave up")
+
+    def progress(self, done: int | float, total: int | float | None = None, message: str | None = None) -> None:
+        """Tell the caller how far the function has come, from any thread (protocol section 7.1).
+
+        `done` and `total`: in whatever unit the function counts. `message`: text for people. It costs next to nothing: of many
+        reports the latest is sent, ten times a second, and the last before the answer. Raises `TypeError` for other types.
+        """
+        for name, value in (("done", done), ("total", total)):
+            if isinstance(value, bool) or not (isinstance(value, (int, float)) or (value is None and name == "total")):
+                raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+        if not (message is None or isinstance(message, str)):
+            raise TypeError(f"message: expected text, got {type(message).__name__}")
+        # Read once: the dispatcher may take it away meanwhile.
+        if (tell := self._on_progress) is not None:
+            tell((done, total, message))
+
+    def on_progress(self, tell: Callable[[Report], object] | None) -> None:
+        """Have reports told to `tell`, or to nobody (called by the dispatcher)."""
+        self._on_progress = tell
 
     def cancel(self) -> None:
         """Tell the function that nobody waits (called by the dispatcher, from any thread)."""

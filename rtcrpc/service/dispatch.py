@@ -17,6 +17,7 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from rtcrpc import codes, limits
@@ -36,8 +37,10 @@ from rtcrpc.service.discover import Discovery
 from rtcrpc.service.method import Method
 from rtcrpc.service.policy import Policy
 from rtcrpc.service.pool import Pool, Submits
+from rtcrpc.service.progress import Progress, Report
 from rtcrpc.service.registry import Registry
 from rtcrpc.service.watchdog import Watchdog
+from rtcrpc.stream.writer import Sources
 
 __all__ = ["Dispatcher", "Network", "Posts"]
 
@@ -55,6 +58,9 @@ _NOT_ADMITTED: Refusal = (
     codes.UNAUTHENTICATED,
     "this peer does not serve you: present a valid invite, or a key that it knows",
 )
+
+
+_NOT_LOSSY: Refusal = (codes.PERMISSION_DENIED, "it came over the lossy channel, and the function was not exposed with reliable=False")
 
 
 class Posts(Protocol):
@@ -108,6 +114,7 @@ class Dispatcher:
         if executor is None:
             executor = self._own_pool = Pool()
         self._executor = executor
+        self._sources = Sources(self._to_user, executor)
         self._max_in_flight = max_in_flight
         self._clock = clock
         self._discovery = Discovery(registry, policy, title)
@@ -117,13 +124,41 @@ class Dispatcher:
         self._open: dict[Respondent, dict[Any, Call]] = {}
         self._load: dict[object, int] = {}
         self._live: set[Call] = set()
+        # Functions that run for what came over the lossy channel, and the latest that came meanwhile.
+        self._lossy: dict[tuple[Respondent, str], NotificationReceived | None] = {}
+        self._lossy_calls: dict[Call, tuple[Respondent, str]] = {}
+        self.dropped_notifications = 0
+        """Notifications that were not served; each is logged up to the second, then every fourth, eighth, and so on."""
         self._watchdog = Watchdog(self._loop, self._to_user, self._live, blocked_after, clock)
         self._closed = False
 
+    @property
+    def pool(self) -> Submits:
+        """Where `def` functions run."""
+        return self._executor
+
     def dispatch(self, link: Respondent, request: RequestReceived | NotificationReceived) -> None:
         """Serve a request or a notification. The answer goes to `link`; a notification has none."""
+        self._serve(link, request, None)
+
+    def dispatch_lossy(self, link: Respondent, notification: NotificationReceived) -> None:
+        """Serve a notification of the lossy channel, if its function was exposed with `reliable=False`.
+
+        While the function runs for this caller the latest waits, in the place of one that did: so none runs beside or after a newer one.
+        """
+        key = (link, notification.method)
+        if key in self._lossy:
+            self._lossy[key] = notification
+        else:
+            self._serve(link, notification, key)
+
+    def _serve(
+        self, link: Respondent, request: RequestReceived | NotificationReceived, lossy: tuple[Respondent, str] | None
+    ) -> None:
         caller = link.caller
         method = self._allow(caller, request.method)
+        if lossy is not None and isinstance(method, Method) and method.reliable:
+            method = _NOT_LOSSY
         if caller is None or isinstance(method, tuple):
             self._refuse(link, request, *(method if isinstance(method, tuple) else _NOT_ADMITTED))
             return
@@ -147,12 +182,16 @@ class Dispatcher:
         self._open.setdefault(link, {})[request_id if is_request else call] = call
         call.load_key = load_key
         call.handed_at = now
+        context.on_progress(partial(self._report, call))
         self._load[load_key] = load + 1
         self._live.add(call)
         if timeout is not None and timeout < LONGEST_TIMER:
             call.timer = self._loop.call_later(timeout, self._deadline, call)
         if not self._watchdog.armed:
             self._watchdog.arm()
+        if lossy is not None:
+            self._lossy[lossy] = None
+            self._lossy_calls[call] = lossy
         self._hand_over(call)
 
     def cancel(self, link: Respondent, request_id: Any) -> None:
@@ -165,12 +204,15 @@ class Dispatcher:
 
     def link_closed(self, link: Respondent) -> None:
         """Nobody waits for answers on `link` any more: what runs for it is stopped."""
+        for key in [key for key in self._lossy if key[0] is link]:
+            del self._lossy[key]
         for call in tuple(self._open.pop(link, {}).values()):
             self._stop(call, "gone")
 
     async def close(self) -> None:
         """Stop what runs, and take no more. Awaited on the user's loop, when the links are closed."""
         self._to_network.post(self._shut)
+        await self._sources.drain(limits.DRAIN_SECONDS)
         if self._own_pool is not None:
             self._own_pool.close()
 
@@ -203,8 +245,13 @@ class Dispatcher:
     ) -> None:
         if type(request) is RequestReceived:
             link.respond_error(request.id, code, message, dict(NOT_RUN))
-        else:
-            logger.info("the notification %.80r was dropped: %s", request.method, message)
+            return
+        self.dropped_notifications += 1
+        # Once for the first, then ever more rarely: a flood of them must not become a flood of lines.
+        if self.dropped_notifications.bit_count() == 1:
+            logger.info(
+                "the notification %.80r was dropped: %s (%d dropped so far)", request.method, message, self.dropped_notifications
+            )
 
     def _hand_over(self, call: Call) -> None:
         if call.method.kind == "async":
@@ -228,20 +275,31 @@ class Dispatcher:
         self._to_network.post(self._finish, call, result, failure)
 
     def _finish(self, call: Call, result: Any, failure: Failure | None) -> None:
+        call.context.on_progress(None)  # it holds the call, which holds the context: a cycle for each call
         self._live.discard(call)
         left = self._load[call.load_key] - 1
         if left:
             self._load[call.load_key] = left
         else:
             del self._load[call.load_key]
+        if self._lossy_calls and (key := self._lossy_calls.pop(call, None)) is not None:
+            latest = self._lossy.pop(key, None)
+            if latest is not None:
+                self._serve(key[0], latest, key)
         if call.settled:
             return
+        if call.progress is not None:
+            call.progress.flush()
         if not self._settle(call) or call.is_notification:
             if failure is not None and call.is_notification:
                 logger.info("the notification of %s failed: %s", call.method.name, failure[1])
             return
         if failure is None:
-            call.link.respond(call.request_id, result)
+            if call.writers:
+                call.link.respond(call.request_id, result, call.writers, self._sources)
+                call.writers = ()
+            else:
+                call.link.respond(call.request_id, result)
         else:
             call.link.respond_error(call.request_id, *failure)
 
@@ -253,6 +311,8 @@ class Dispatcher:
         if call.timer is not None:
             call.timer.cancel()
             call.timer = None
+        if call.progress is not None:
+            call.progress.close()
         calls = self._open.get(call.link)
         if calls is None:
             return False
@@ -260,6 +320,15 @@ class Dispatcher:
         if not calls:
             del self._open[call.link]
         return True
+
+    def _report(self, call: Call, report: Report) -> None:
+        """The function reports how far it has come; called on any thread."""
+        if call.progress is None and not call.settled and not call.is_notification:
+            call.progress = Progress(
+                self._loop, self._to_network, lambda latest: call.link.report_progress(call.request_id, *latest)
+            )
+        if call.progress is not None:
+            call.progress.say(report)
 
     def _deadline(self, call: Call) -> None:
         call.timer = None
@@ -293,6 +362,7 @@ class Dispatcher:
 
     def _shut(self) -> None:
         self._closed = True
+        self._lossy.clear()
         for link in tuple(self._open):
             for call in tuple(self._open.get(link, {}).values()):
                 if call.claim():

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 from pydantic_core import ErrorDetails, ValidationError
 
+from rtcrpc.stream.reader import Stream
+
 __all__ = ["Issue", "Path", "describe", "find_issues", "one_line", "show_path"]
 
 Path: TypeAlias = list[str | int]
@@ -123,6 +125,8 @@ def describe(value: Any) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, dict):
         return f"a map of {len(value)}"
+    if isinstance(value, Stream):
+        return "a stream"
     return f"a value of type {type(value).__name__}"
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, MethodType
-from typing import Any, Literal, get_type_hints
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from rtcrpc.errors import ExposeError
 from rtcrpc.service.array_types import with_arrays
 from rtcrpc.service.docstring import Doc, read_docstring
 from rtcrpc.service.result import Result
 from rtcrpc.service.schema import Parameters
+from rtcrpc.service.stream_types import with_streams
 
-__all__ = ["Method", "Options", "label", "make_method", "refuse_streams"]
+__all__ = ["Method", "Options", "label", "make_method"]
+
+_ITERABLES: Final = (AsyncIterable, Iterable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,13 @@ class Options:
     description: str | None = None
     idempotent: bool = False
     tags: tuple[str, ...] = ()
+    reliable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
     """One function, as it is offered. `kind`: "async" functions run on the user's loop, "sync" ones in the
-    pool.
+    pool. `is_generator`: calling it gives at once something to iterate, whose items run where the function would.
     """
 
     name: str
@@ -42,6 +46,9 @@ class Method:
     doc: Doc
     idempotent: bool = False
     tags: tuple[str, ...] = ()
+    is_generator: bool = False
+    reliable: bool = True
+    """False: callers may tell it over the lossy channel, where only the latest counts (protocol section 7.3)."""
     code: CodeType | None = field(default=None, repr=False)
     """The function's code, by which the watchdog knows it in a stack."""
 
@@ -55,17 +62,6 @@ def label(function: Any) -> str:
     """A function in a message: its module and its name there."""
     place = getattr(function, "__qualname__", None) or repr(function)
     return f"{getattr(function, '__module__', None) or '?'}.{place}"
-
-
-def refuse_streams(name: str, function: Callable[..., Any]) -> None:
-    """Raise `ExposeError` for a generator: a call has one result."""
-    plain = _unwrap(function)
-    if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
-        raise ExposeError(
-            f"{name}: expected a function that returns one value, got a generator; return a list of the "
-            "items instead, or offer a function "
-            "that returns the next items each time it is called"
-        )
 
 
 def _unwrap(function: Any) -> Any:
@@ -92,7 +88,6 @@ def make_method(
     Raises `ExposeError`; `NameError` for an annotation whose names are not defined yet.
     """
     options = options or Options()
-    refuse_streams(name, function)
     try:
         signature = inspect.signature(function)
     except (ValueError, TypeError):
@@ -101,6 +96,17 @@ def make_method(
         ) from None
     plain = _unwrap(function)
     hints = _hints(name, plain, names)
+    is_async_generator = inspect.isasyncgenfunction(plain)
+    is_generator = is_async_generator or inspect.isgeneratorfunction(plain)
+    if is_generator and not options.reliable:
+        raise ExposeError(
+            f"{name}: reliable=False is for functions that are told something and answer nothing; got a generator, whose items "
+            "can't go where messages may be lost"
+        )
+    returned = hints.pop("return", AsyncIterator[Any] if is_generator else inspect.Signature.empty)
+    if is_generator and get_origin(returned) in _ITERABLES:  # `-> Iterable[int]`: it would be read to its end
+        returned = AsyncIterator[get_args(returned)[0]]  # type: ignore[misc]
+    hints = {parameter: with_streams(name, hint, parameter) for parameter, hint in hints.items()}
     parameters = Parameters(name, signature, hints)
     if isinstance(function, MethodType):
         # With **kwargs, a caller could name the parameter that holds the object.
@@ -112,12 +118,14 @@ def make_method(
     return Method(
         name=name,
         function=function,
-        kind="async" if inspect.iscoroutinefunction(outer) else "sync",
+        kind="async" if is_async_generator or inspect.iscoroutinefunction(outer) else "sync",
         parameters=parameters,
-        result=Result(name, hints.get("return", inspect.Signature.empty)),
+        result=Result(name, with_streams(name, returned)),
         doc=doc,
         idempotent=options.idempotent,
         tags=options.tags,
+        is_generator=is_generator,
+        reliable=options.reliable,
         code=getattr(plain, "__code__", None),
     )
 

@@ -34,7 +34,9 @@ def openrpc_document(methods: Iterable[Method], *, title: str, version: str = "1
     """The document of `methods`. Schemas that they share are in `components.schemas`.
 
     Members that begin with `x-` are ours: `x-variadic` on a parameter that takes all further arguments,
-    "positional" or "named"; `x-idempotent` on a method that may be run twice; `x-array` in the schema of an array of numbers.
+    "positional" or "named"; `x-idempotent` on a method that may be run twice; `x-reliable`, false, on one that may be told over the
+    lossy channel; `x-array` in the schema of an array of numbers;
+    `x-stream` in that of a stream, whose `items` is the schema of one item.
     """
     methods = list(methods)
     schemas, components = _schemas(methods)
@@ -88,6 +90,8 @@ def _method(method: Method, schemas: dict[Key, JsonSchemaValue]) -> dict[str, An
     described["result"] = {"name": "result", "schema": schemas[method.name, _RESULT]}
     if method.idempotent:
         described["x-idempotent"] = True
+    if not method.reliable:
+        described["x-reliable"] = False
     return described
 
 

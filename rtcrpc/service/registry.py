@@ -11,12 +11,13 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar, overload
 
 from rtcrpc import limits
 from rtcrpc.errors import ExposeError
-from rtcrpc.service.method import Method, Options, label, make_method, refuse_streams
+from rtcrpc.service.method import Method, Options, label, make_method
 from rtcrpc.service.openrpc import openrpc_document
 
 __all__ = ["Registry", "default_registry", "expose"]
@@ -100,6 +101,7 @@ class Registry:
         description: str | None = None,
         idempotent: bool = False,
         tags: Iterable[str] = (),
+        reliable: bool = True,
     ) -> Callable[[F], F]: ...
     @overload
     def expose(
@@ -111,6 +113,7 @@ class Registry:
         description: str | None = None,
         idempotent: bool = False,
         tags: Iterable[str] = (),
+        reliable: bool = True,
     ) -> F: ...
     @overload
     def expose(self, target: object, /, *, prefix: str | None = None) -> Any: ...
@@ -123,17 +126,19 @@ class Registry:
         description: str | None = None,
         idempotent: bool = False,
         tags: Iterable[str] = (),
+        reliable: bool = True,
         prefix: str | None = None,
     ) -> Any:
         """Offer a function, or the methods of an object that are marked with `rtcrpc.expose`; returns what it
         was given.
 
         `name`: what callers call it, by default the name of the function. `description`: in place of the
-        docstring. `idempotent`: running it twice does no harm. `tags`: groups for people. `prefix`: put
-        before the names of an object's methods, with a dot. Raises `ExposeError` where it can't be offered;
-        the text says why.
+        docstring. `idempotent`: running it twice does no harm. `tags`: groups for people. `reliable`: False lets
+        callers tell it over the lossy channel (`remote.notify.with_(reliable=False)`), where only the latest counts; it
+        then runs once at a time for each caller. `prefix`: put before the names of an object's methods, with a dot.
+        Raises `ExposeError` where it can't be offered; the text says why.
         """
-        options = Options(name, description, idempotent, _tags(tags))
+        options = Options(name, description, idempotent, _tags(tags), reliable)
         if target is None:
             return functools.partial(self._expose, options=options, prefix=prefix)
         return self._expose(target, options, prefix)
@@ -197,7 +202,7 @@ class Registry:
             if mark is not None:
                 name = mark.name or attribute
                 full = f"{prefix}.{name}" if prefix else name
-                marked.append((getattr(target, attribute), Options(full, mark.description, mark.idempotent, mark.tags)))
+                marked.append((getattr(target, attribute), replace(mark, name=full)))
         if not marked:
             raise ExposeError(
                 f"an object of {kind.__name__}: expected methods marked with rtcrpc.expose, got none; put "
@@ -251,6 +256,7 @@ def expose(
     description: str | None = None,
     idempotent: bool = False,
     tags: Iterable[str] = (),
+    reliable: bool = True,
 ) -> Callable[[F], F]: ...
 def expose(
     target: Any = None,
@@ -260,6 +266,7 @@ def expose(
     description: str | None = None,
     idempotent: bool = False,
     tags: Iterable[str] = (),
+    reliable: bool = True,
 ) -> Any:
     """Offer a function to other peers: `@expose`, or `@expose(name="arm.move")`.
 
@@ -267,7 +274,7 @@ def expose(
     only marked; `registry.expose(obj)` then offers those of an object. The options are those of
     `Registry.expose`, and so are the errors.
     """
-    options = Options(name, description, idempotent, _tags(tags))
+    options = Options(name, description, idempotent, _tags(tags), reliable)
     if target is None:
         return functools.partial(_mark, options=options)
     return _mark(target, options)
@@ -281,7 +288,6 @@ def _mark(target: Any, options: Options) -> Any:
             f"expected a function or a method, got {what}; mark the methods of a class with @expose, and "
             "offer an object of it with registry.expose(obj)"
         )
-    refuse_streams(label(inner), inner)
     if options.name is not None:
         _check_name(options.name)
     is_method = target is not inner or _in_class_body(inner)

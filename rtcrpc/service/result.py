@@ -5,16 +5,15 @@ from __future__ import annotations
 import collections.abc
 import inspect
 from collections.abc import Callable
-from typing import Any, cast, get_origin
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, ValidationError
 
-from rtcrpc.errors import ExposeError
 from rtcrpc.service.issues import find_issues, one_line
 from rtcrpc.service.schema import make_adapter
 from rtcrpc.service.strictness import make_validator, strict
-from rtcrpc.wire import PLAIN, to_wire
+from rtcrpc.wire import PLAIN, Special, to_wire
 
 __all__ = ["Result", "ResultMismatch"]
 
@@ -33,13 +32,6 @@ _PLAIN_SCHEMAS = frozenset({"int", "float", "str", "bool", "none", "bytes"})
 _OPEN_SCHEMAS = frozenset(
     {"list", "nullable", "model", "model-fields", "model-field", "typed-dict", "typed-dict-field"}
 )
-_STREAMS = (
-    collections.abc.AsyncIterator,
-    collections.abc.AsyncGenerator,
-    collections.abc.AsyncIterable,
-    collections.abc.Generator,
-    collections.abc.Iterator,
-)
 
 
 class ResultMismatch(TypeError):
@@ -55,13 +47,6 @@ class Result:
         self.method = method
         if annotation is inspect.Signature.empty:
             annotation = Any
-        origin = get_origin(annotation) or annotation
-        if origin in _STREAMS:
-            raise ExposeError(
-                f"{method}: expected a function that returns one value, got one that returns "
-                f"{inspect.formatannotation(annotation)}; "
-                "return a list of the items instead"
-            )
         self.adapter: TypeAdapter[Any] = make_adapter(f"{method}: the result", annotation)
         self._plain = _PLAIN_FOR.get(annotation, frozenset()) if _hashable(annotation) else frozenset()
         # Without a promise there is nothing to check or to convert by; `to_wire` goes by the value.
@@ -72,8 +57,10 @@ class Result:
             self._validate = make_validator(schema).validate_python
             self._complete = _all_plain(cast("dict[str, Any]", self.adapter.core_schema))
 
-    def to_wire(self, value: Any) -> Any:
-        """The value to send. Raises `ResultMismatch`, or `EncodeError` for a value that can't travel."""
+    def to_wire(self, value: Any, special: Special | None = None) -> Any:
+        """The value to send; `special` is that of `rtcrpc.wire.to_wire`. Raises `ResultMismatch`, or `EncodeError` for a value that
+        can't travel.
+        """
         if type(value) in self._plain:
             return value
         if self._validate is not None:
@@ -88,7 +75,7 @@ class Result:
                 raise ResultMismatch(f"the result of {self.method}: {error}") from None
             if self._complete:
                 return value
-        return to_wire(value, "result")
+        return to_wire(value, "result", special)
 
 
 def _hashable(value: Any) -> bool:

@@ -96,6 +96,7 @@ class Inlet:
         if not self.ended:
             self.ended = True
             self._owner.unwanted(self.id)
+            self._wake()  # whoever waits in another task finds the end
 
 
 class Stream(AsyncIterator[T], Generic[T]):

@@ -24,15 +24,23 @@ logger = logging.getLogger("rtcrpc.stream")
 class LinkStreams:
     """What a link knows of its streams.
 
-    `flush` has the link send what the session has to say; `network` is the way here from other threads.
+    `flush` has the link send what the session has to say; `network` is the way here from other threads. `finish` makes of a value with
+    streams in it what the user's code is given.
     """
 
-    def __init__(self, session: Session, flush: Callable[[], object], network: Posts) -> None:
+    def __init__(
+        self,
+        session: Session,
+        flush: Callable[[], object],
+        network: Posts,
+        finish: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
         self.network = network
         self.arrived = False
         """Whether the next message of the session holds streams of the other side: then it goes through `take_in`."""
         self._session = session
         self._flush = flush
+        self._finish = finish
         self._inlets: dict[int, Inlet] = {}
         self._new: dict[int, Inlet] = {}
         self._writers: dict[int, tuple[Writer, Sources]] = {}
@@ -144,7 +152,7 @@ class LinkStreams:
         """Put a `Stream` in the place of each reference in a value that came. Whoever lets go of one stops it."""
         new, self._new = self._new, {}
         self.arrived = False
-        return put_in_place(value, StreamRef, lambda reference: Stream(new[reference.id]))
+        return self._finish(put_in_place(value, StreamRef, lambda reference: Stream(new[reference.id])))
 
     def close(self, error: Exception) -> None:
         """The link ended."""

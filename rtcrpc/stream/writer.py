@@ -11,6 +11,7 @@ Items cross in bursts: what is queued before the network thread looks crosses wi
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextvars
 import logging
@@ -29,6 +30,7 @@ __all__ = [
     "Failure",
     "Lifting",
     "Posts",
+    "Sendable",
     "Sources",
     "Submits",
     "Writer",
@@ -86,6 +88,14 @@ class WriterOwner(Protocol):
         """There are no more."""
 
 
+class Sendable(abc.ABC):
+    """A value that travels as a map with a stream in it, such as a file."""
+
+    @abc.abstractmethod
+    def as_map(self) -> dict[str, Any]:
+        """The map, as it is about to be sent."""
+
+
 def is_source(value: Any) -> bool:
     """Whether a value becomes a stream when it is sent: an async iterable, or a generator."""
     return isinstance(value, (AsyncIterable, GeneratorType))
@@ -105,6 +115,9 @@ class Lifting:
         self.writers: list[Writer] = []
 
     def __call__(self, value: Any) -> Any:
+        """See `rtcrpc.wire.Special`."""
+        if isinstance(value, Sendable):
+            return to_wire(value.as_map(), type(value).__name__, self)
         writer = Writer(value, convert_untyped) if is_source(value) else value
         if not isinstance(writer, Writer):
             return NotImplemented
@@ -139,7 +152,9 @@ class Sources:
                 async with asyncio.timeout(seconds):
                     await self._all_over.wait()
             except TimeoutError:
-                logger.warning("%d sources of streams were still running %g s after they were stopped", len(self._open), seconds)
+                logger.warning(
+                    "%d sources of streams were still running %g s after they were stopped", len(self._open), seconds
+                )
 
 
 class Writer:

@@ -1,5 +1,7 @@
 """What a transport promises: bytes and text between two peers, in order, and one word at the end.
 
+Beside that, where `Connection.lossy` says so, frames that may be lost, repeated or overtaken.
+
 A transport makes connections; a connection is driven by its owner with a description from each side
 (offer and answer, carried by signaling) and answers through the `ConnectionEvents` it was handed. The
 same promises hold for WebRTC (`rtcrpc.transport.webrtc`) and for the network in memory that tests use
@@ -35,6 +37,9 @@ __all__ = [
     "CHANNEL_PROTOCOL",
     "CLOSED_HERE",
     "CLOSED_THERE",
+    "LOSSY_ID",
+    "LOSSY_LABEL",
+    "LOSSY_PROTOCOL",
     "Broken",
     "Candidate",
     "Connection",
@@ -47,7 +52,12 @@ __all__ = [
 CHANNEL_ID: Final = 0
 CHANNEL_LABEL: Final = "rtcrpc"
 CHANNEL_PROTOCOL: Final = "rtcrpc.1"
-"""The one agreed DataChannel: negotiated, ordered, reliable (protocol section 3)."""
+"""The agreed DataChannel: negotiated, ordered, reliable (protocol section 3)."""
+
+LOSSY_ID: Final = 2
+LOSSY_LABEL: Final = "rtcrpc.lossy"
+LOSSY_PROTOCOL: Final = "rtcrpc.lossy.1"
+"""The other one, which a peer may do without: negotiated, unordered, nothing is sent twice (protocol section 3)."""
 
 CLOSED_HERE: Final = "closed by this side"
 CLOSED_THERE: Final = "closed by the other side"
@@ -118,8 +128,11 @@ class ConnectionEvents(Protocol):
     def message_received(self, data: bytes | str) -> None:
         """One frame, whole, in the order it was sent. Never before `channel_opened`, never after the end."""
 
+    def lossy_received(self, data: bytes | str) -> None:
+        """One frame of the lossy channel, whole; in any order, perhaps twice. Never before `channel_opened`."""
+
     def buffered_amount_low(self) -> None:
-        """`buffered_amount` fell to `low_mark` or below, having been above it."""
+        """`buffered_amount` fell to `low_mark` or below, having been above it; or so it was with the lossy channel's."""
 
     def local_candidate(self, candidate: Candidate | None) -> None:
         """A candidate found after the description was made; None: there will be no more.
@@ -163,6 +176,16 @@ class Connection(abc.ABC):
     def low_mark(self) -> int:
         """The `buffered_amount`, in bytes, at which `buffered_amount_low` is told."""
 
+    @property
+    @abc.abstractmethod
+    def lossy(self) -> bool:
+        """Whether this side has a lossy channel. (The other side may have none: then all of it is lost.) Valid once `channel_opened`."""
+
+    @property
+    @abc.abstractmethod
+    def lossy_buffered_amount(self) -> int:
+        """Bytes given to `send_lossy` that have not been handed to the network."""
+
     @abc.abstractmethod
     async def create_offer(self) -> str:
         """Make the offer. Raises `ConnectionLost` where the connection was closed meanwhile."""
@@ -193,6 +216,13 @@ class Connection(abc.ABC):
 
         Raises `TooLarge` for a frame longer than `max_message_size` (text is measured in UTF-8), and
         `ConnectionLost` where the channel is not open.
+        """
+
+    @abc.abstractmethod
+    def send_lossy(self, data: bytes) -> None:
+        """Send one frame that may be lost; it is, where the lossy channel is not open. Never blocks.
+
+        Raises `TooLarge` for a frame longer than `rtcrpc.limits.LOSSY_FRAME`.
         """
 
     @abc.abstractmethod

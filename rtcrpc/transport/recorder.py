@@ -18,6 +18,8 @@ class EventRecorder:
         self.opened = asyncio.Event()
         self.closed = asyncio.Event()
         self.messages: list[bytes | str] = []
+        self.lossy: list[bytes | str] = []
+        self.lossy_arrived = asyncio.Event()
         self.candidates: list[Candidate | None] = []
         self.low = asyncio.Event()
         self.end: tuple[str, bool] | None = None
@@ -36,6 +38,12 @@ class EventRecorder:
         for count, waiter in self._waiting:
             if len(self.messages) >= count and not waiter.done():
                 waiter.set_result(None)
+
+    def lossy_received(self, data: bytes | str) -> None:
+        """Kept in `lossy`; sets `lossy_arrived`."""
+        self.calls.append("lossy_received")
+        self.lossy.append(data)
+        self.lossy_arrived.set()
 
     def buffered_amount_low(self) -> None:
         """Kept as `low`."""

@@ -40,6 +40,14 @@ class Teller:
             except Exception:
                 self._failed("message_received")
 
+    def lossy(self, data: bytes | str) -> None:
+        """Tell `lossy_received`."""
+        if not self._closed:
+            try:
+                self._events.lossy_received(data)
+            except Exception:
+                self._failed("lossy_received")
+
     def low(self) -> None:
         """Tell `buffered_amount_low`."""
         if not self._closed:

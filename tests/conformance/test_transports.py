@@ -1,15 +1,17 @@
 """What `rtcrpc.transport.base` promises, asked of every transport."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
 
 from rtcrpc.errors import ConnectionLost, ProtocolError, TooLarge
+from rtcrpc.limits import LOSSY_BUFFER, LOSSY_FRAME
 from rtcrpc.transport import virtual_clock
 from rtcrpc.transport.base import CLOSED_HERE, CLOSED_THERE, Broken, Candidate, Transport
 from rtcrpc.transport.memory import MemoryNetwork
@@ -387,11 +389,98 @@ def test_candidates_may_come_first_and_bad_ones_are_refused(backend: Backend) ->
     backend(scenario)
 
 
+def test_what_may_be_lost_arrives_whole_or_not_at_all_and_holds_nothing_up(backend: Backend) -> None:
+    async def scenario(a: Transport, b: Transport) -> None:
+        ours, theirs = await connect(a, b)
+        assert ours.connection.lossy
+        assert theirs.connection.lossy
+        sent = {number.to_bytes(2, "big") * 550 for number in range(200)}
+        assert {len(frame) for frame in sent} == {LOSSY_FRAME}
+        for number in range(200):
+            theirs.connection.send(f"reliable {number}")
+            theirs.connection.send_lossy(number.to_bytes(2, "big") * 550)
+        assert await ours.events.received(200) == [f"reliable {number}" for number in range(200)]
+        while len(set(ours.events.lossy)) < 100:
+            ours.events.lossy_arrived.clear()
+            await ours.events.lossy_arrived.wait()
+        assert set(ours.events.lossy) <= sent
+        for end in (ours, theirs):
+            await end.connection.close(drain=5)
+        assert ours.events.calls.index("channel_opened") < ours.events.calls.index("lossy_received")
+
+    backend(scenario)
+
+
+def test_the_lossy_channel_both_ways_and_its_buffer(backend: Backend) -> None:
+    async def scenario(a: Transport, b: Transport) -> None:
+        ours, theirs = await connect(a, b)
+        for one, other in ((ours, theirs), (theirs, ours)):
+            assert one.connection.lossy_buffered_amount == 0
+            other.events.lossy_arrived.clear()
+            while not other.events.lossy:  # one at a time: any of them may be lost
+                one.connection.send_lossy(b"pose")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await other.events.lossy_arrived.wait()
+            assert set(other.events.lossy) == {b"pose"}
+        sent = 0
+        while ours.connection.lossy_buffered_amount <= LOSSY_BUFFER // 2:
+            ours.connection.send_lossy(bytes(LOSSY_FRAME))
+            sent += 1
+        assert not ours.events.low.is_set()
+        assert ours.connection.buffered_amount == 0
+        await ours.events.low.wait()
+        assert ours.connection.lossy_buffered_amount <= LOSSY_BUFFER // 2
+        for end in (ours, theirs):
+            await end.connection.close(drain=5)
+
+    backend(scenario)
+
+
+def test_a_lossy_frame_at_the_limit_and_past_it_and_past_the_end(backend: Backend) -> None:
+    async def scenario(a: Transport, b: Transport) -> None:
+        ours, theirs = await connect(a, b)
+        ours.connection.send_lossy(bytes(LOSSY_FRAME))
+        with pytest.raises(TooLarge, match=str(LOSSY_FRAME)):
+            ours.connection.send_lossy(bytes(LOSSY_FRAME + 1))
+        await ours.connection.close(drain=5)
+        ours.connection.send_lossy(b"too late")
+        await theirs.events.closed.wait()
+        assert theirs.events.calls[-1] == "connection_closed"
+        await theirs.connection.close(drain=None)
+
+    backend(scenario)
+
+
+@pytest.mark.parametrize("without", ["dialer", "answerer"])
+def test_a_lossy_channel_on_one_side_only_harms_nothing(without: str) -> None:
+    async def scenario() -> None:
+        sides = [WebRtcTransport(host_addresses=loopback_addresses, lossy=lossy) for lossy in (False, True)]
+        a, b = sides if without == "dialer" else reversed(sides)
+        async with asyncio.timeout(REAL_SECONDS):
+            ours, theirs = await connect(a, b)
+            assert not ours.connection.lossy
+            assert not theirs.connection.lossy, "the other side can't skip what is lost"
+            for end, other in ((ours, theirs), (theirs, ours)):
+                end.connection.send_lossy(b"nobody takes this")
+                channel = cast(Any, end.connection)._stack.lossy_channel
+                if channel is not None:
+                    channel.send(b"nor this")
+                end.connection.send("fine")
+                assert await other.events.received(1) == ["fine"]
+            assert ours.events.lossy == theirs.events.lossy == []
+            for end in (ours, theirs):
+                await end.connection.close(drain=5)
+            assert ours.events.end == (CLOSED_HERE, True)
+
+    on_uvloop(scenario())
+
+
 def fail(*_: Any) -> None:
     raise ValueError("on purpose")
 
 
-@pytest.mark.parametrize("where", ["channel_opened", "message_received", "buffered_amount_low"])
+@pytest.mark.parametrize("where", ["channel_opened", "message_received", "lossy_received", "buffered_amount_low"])
 def test_a_sink_that_raises_ends_its_connection_only(
     backend: Backend, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -404,6 +493,12 @@ def test_a_sink_that_raises_ends_its_connection_only(
         await recorder.opened.wait()
         if where == "message_received":
             theirs.send("makes it fail")
+        elif where == "lossy_received":
+            while not failing.closed.is_set():
+                theirs.send_lossy(b"makes it fail")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await failing.closed.wait()
         elif where == "buffered_amount_low":
             await failing.opened.wait()
             while ours.buffered_amount <= ours.low_mark:

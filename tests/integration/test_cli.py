@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -71,7 +72,7 @@ async def running(*args: str) -> AsyncIterator[dict[str, Any]]:
 @pytest.fixture
 async def link() -> AsyncIterator[str]:
     async with running("serve", str(ROBOT), "--port", "0") as said:
-        assert said["methods"] == ["add", "move", "look_around", "who_am_i"]
+        assert said["methods"] == ["add", "move", "look_around", "ticks", "charge", "who_am_i"]
         yield said["link"]
 
 
@@ -85,9 +86,11 @@ async def test_call_discover_and_peers(link: str) -> None:
     assert (code, json.loads(out)["error"]["code"]) == (1, -32602)
     code, out, _ = await rtcrpc("discover", link, "--json")
     assert code == 0
-    assert {method["name"] for method in json.loads(out)["methods"]} == {"add", "move", "look_around", "who_am_i"}
+    names = {method["name"] for method in json.loads(out)["methods"]}
+    assert names == {"add", "move", "look_around", "ticks", "charge", "who_am_i"}
     code, out, _ = await rtcrpc("discover", link)
     assert "add(a: integer, b: integer) -> integer" in out
+    assert "stream<integer>" in out
     code, out, _ = await rtcrpc("peers", link, "--json")
     assert [(member["name"], member["pinned"]) for member in json.loads(out)] == [("robot", True)]
 
@@ -157,3 +160,51 @@ async def test_page_and_invite(tmp_path: Path) -> None:
     code, out, _ = await rtcrpc("invite", made[1].strip(), "--json")
     assert json.loads(out)["url"] == "wss://boot.example/room/lab"
     assert (await rtcrpc("invite", "--room", "lab"))[0] == 2
+
+
+async def test_a_stream_is_printed_as_it_comes(link: str) -> None:
+    assert await rtcrpc("call", link, "ticks", "3", "0") == (0, "0\n1\n2\n", "")
+    assert await rtcrpc("call", link, "ticks", "2", "0", "--json") == (0, "0\n1\n", "")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "rtcrpc", "call", link, "ticks", "1000000", "0.01", stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        assert await process.stdout.readline() == b"0\n"
+        process.send_signal(2)
+        await process.stdout.read()
+        assert await process.wait() == 130
+
+
+async def test_a_reader_that_has_seen_enough(link: str) -> None:
+    call = f"{sys.executable} -m rtcrpc call '{link}' ticks 1000000 0"
+    process = await asyncio.create_subprocess_shell(
+        f"{call} | head -n 2", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(20):
+        assert await process.communicate() == (b"0\n1\n", b"")
+
+
+async def test_progress_is_a_bar_on_a_terminal_only(link: str) -> None:
+    assert await rtcrpc("call", link, "charge") == (0, "charged\n", "")
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "rtcrpc", "call", link, "charge", stdout=asyncio.subprocess.PIPE, stderr=theirs
+    )
+    os.close(theirs)
+    shown = bytearray()
+    async with asyncio.timeout(20):
+        while chunk := await asyncio.to_thread(_read, ours):
+            shown += chunk
+        out, _ = await process.communicate()
+    os.close(ours)
+    assert out == b"charged\n"
+    assert b"charging" in shown
+    assert b"/100" in shown
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other end is closed
+        return b""

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
@@ -36,11 +36,24 @@ class Robot:
         self.registry.expose(self.wait)
         self.registry.expose(self.note)
         self.registry.expose(self.ask_back)
+        self.registry.expose(self.ticks)
+        self.registry.expose(self.total)
+        self.registry.expose(self.doubled)
+        self.registry.expose(self.sensors)
+        self.registry.expose(self.count)
         self.peer = rtcrpc.Peer(name="robot", registry=self.registry, policy=rtcrpc.OpenPolicy())
         self._ready: concurrent.futures.Future[str] = concurrent.futures.Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread = threading.Thread(target=self._run)
         self._thread.start()
         self.url = self._ready.result(BOUND)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -83,6 +96,33 @@ class Robot:
 
     def note(self, text: str) -> None:
         self.said.put(text)
+
+    async def ticks(self, n: int, name: str = "", fail: bool = False) -> AsyncIterator[int]:
+        try:
+            for i in range(n):
+                yield i
+            if fail:
+                raise rtcrpc.Error("the clock broke")
+            if name:
+                self.said.put(f"{name} streams")
+                await asyncio.Event().wait()
+        finally:
+            self.said.put(f"{name} stopped")
+
+    async def total(self, numbers: AsyncIterator[int]) -> int:
+        return sum([number async for number in numbers])
+
+    async def doubled(self, numbers: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for number in numbers:
+            yield 2 * number
+
+    async def sensors(self) -> dict[str, Any]:
+        return {"left": self.ticks(2), "right": [self.ticks(3)]}
+
+    def count(self, context: rtcrpc.Context, n: int) -> int:
+        for i in range(n):
+            context.progress(i + 1, n, f"step {i + 1}")
+        return n
 
     async def ask_back(self, context: rtcrpc.Context, method: str) -> Any:
         assert context.caller.peer_id is not None
@@ -257,6 +297,73 @@ def test_events_are_iterated(robot: Robot) -> None:
     assert list(events) == []
 
 
+def test_streams_are_iterated(robot: Robot, room: rtcrpc.sync.Room) -> None:
+    remote = room.peer()
+    assert list(remote.call.ticks(5)) == [0, 1, 2, 3, 4]
+    assert sum(remote.call.ticks(20_000)) == sum(range(20_000))
+    assert sum(remote.submit.ticks(10).result(BOUND)) == 45
+    sensors = remote.call.sensors()
+    assert (list(sensors["left"]), list(sensors["right"][0])) == ([0, 1], [0, 1, 2])
+
+    async def cell() -> int:
+        return sum(remote.call.ticks(5))
+
+    assert asyncio.run(cell()) == 10
+
+
+def test_a_stream_is_stopped_early(robot: Robot, room: rtcrpc.sync.Room) -> None:
+    remote = room.peer()
+    for tick in remote.call.ticks(5, "left"):
+        assert tick == 0
+        break
+    robot.hears("left stopped")
+    with remote.call.ticks(5, "closed") as ticks:
+        assert isinstance(ticks, rtcrpc.sync.Stream)
+        assert next(ticks) == 0
+    robot.hears("closed stopped")
+    assert list(ticks) == []
+
+
+def test_an_error_comes_behind_the_items(room: rtcrpc.sync.Room) -> None:
+    ticks = room.peer().call.ticks(n=3, fail=True)
+    assert [next(ticks) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(rtcrpc.RemoteError, match="the clock broke"):
+        next(ticks)
+    assert list(ticks) == []
+
+
+def test_iterators_are_streams_over_there(room: rtcrpc.sync.Room) -> None:
+    remote = room.peer()
+    ended = threading.Event()
+
+    def numbers() -> Iterator[int]:
+        try:
+            yield from range(10_000)
+        finally:
+            ended.set()
+
+    assert remote.call.total(numbers()) == sum(range(10_000))
+    assert ended.wait(BOUND)
+    assert remote.call.total(iter([1, 2, 3])) == 6
+    assert remote.call.total(numbers=map(abs, [-1, -2])) == 3
+    assert list(remote.call.doubled(i for i in range(3))) == [0, 2, 4]
+    # What comes from there may go there again.
+    assert remote.call.total(remote.call.doubled(remote.call.ticks(4))) == 12
+
+
+def test_progress_is_told_on_the_thread_that_waits(room: rtcrpc.sync.Room) -> None:
+    told: list[tuple[Any, ...]] = []
+    remote = room.peer()
+    assert remote.call.with_(progress=lambda *what: told.append((*what, threading.get_ident()))).count(3) == 3
+    assert told[-1] == (3, 3, "step 3", threading.get_ident())
+
+    def stop(*_: object) -> None:
+        raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        remote.call.with_(progress=stop).count(3)
+
+
 @contextmanager
 def script(robot: Robot, text: str) -> Iterator[subprocess.Popen[str]]:
     """A program of its own that may join the room of the robot."""
@@ -267,6 +374,7 @@ def script(robot: Robot, text: str) -> Iterator[subprocess.Popen[str]]:
     """
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(head) + textwrap.dedent(text)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -342,13 +450,35 @@ def test_ctrl_c_under_asyncio_run(robot: Robot) -> None:
 
 
 @needs_signals
+def test_ctrl_c_stops_a_stream(robot: Robot) -> None:
+    with script(
+        robot,
+        """
+        with rtcrpc.sync.join(URL, pin=PIN) as room:
+            remote = room.peer("robot")
+            try:
+                for tick in remote.call.ticks(3, "clock"):
+                    if tick == 2:
+                        remote.notify.note("the script has read")
+            except KeyboardInterrupt:
+                sys.stdin.read()
+                print("caught", remote.call.add(1, 2))
+        """,
+    ) as process:
+        robot.hears("the script has read")
+        process.send_signal(signal.SIGINT)
+        robot.hears("clock stopped")
+        assert end(process) == (0, ["caught 3"], "")
+
+
+@needs_signals
 def test_ctrl_c_while_waiting_for_a_peer(robot: Robot) -> None:
     with script(
         robot,
         """
         with rtcrpc.sync.join(URL, pin=PIN) as room:
-            room.peer("robot").notify.note("about to wait")
             try:
+                room.peer("robot").notify.note("about to wait")
                 room.peer("nobody")
             except KeyboardInterrupt:
                 print("caught")

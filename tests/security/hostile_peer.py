@@ -14,6 +14,7 @@ from typing import Any
 from aiortc.rtcsctptransport import (
     SCTP_DATA_FIRST_FRAG,
     SCTP_DATA_LAST_FRAG,
+    SCTP_DATA_UNORDERED,
     WEBRTC_BINARY,
     WEBRTC_DCEP,
     WEBRTC_STRING,
@@ -24,11 +25,13 @@ from aiortc.rtcsctptransport import (
 )
 from google_crc32c import value as crc32c
 
+from rtcrpc.transport.base import CHANNEL_ID, LOSSY_ID
 from rtcrpc.transport.recorder import EventRecorder
 from rtcrpc.transport.webrtc import WebRtcTransport, loopback_addresses
 
 PACKET = 1150
 IN_FLIGHT = 48 * 1024
+WHOLE = SCTP_DATA_FIRST_FRAG | SCTP_DATA_LAST_FRAG
 
 
 class Attacker:
@@ -47,8 +50,11 @@ class Attacker:
         if not self.closed.is_set():
             await self.dtls._send_data(header + checksum + body)
 
-    def data(self, offset: int, payload: bytes, flags: int, stream: int = 0, kind: int = WEBRTC_BINARY) -> bytes:
+    def data(
+        self, offset: int, payload: bytes, flags: int, stream: int = 0, kind: int = WEBRTC_BINARY, sequence: int = 0
+    ) -> bytes:
         chunk = DataChunk(flags=flags)
+        chunk.stream_seq = sequence
         chunk.tsn = (self.first + offset) % 2**32
         chunk.stream_id = stream
         chunk.protocol = kind
@@ -137,6 +143,69 @@ async def skipping(attacker: Attacker, count: int) -> None:
     await attacker.packet(bytes(chunk))
 
 
+async def skip(attacker: Attacker, to: int) -> None:
+    chunk = ForwardTsnChunk()
+    chunk.cumulative_tsn = (attacker.first + to) % 2**32
+    await attacker.packet(bytes(chunk))
+
+
+async def skipping_without_a_word(attacker: Attacker, count: int) -> None:
+    await attacker.packet(attacker.data(0, b"first", WHOLE, stream=CHANNEL_ID))
+    await skip(attacker, 5)
+    await attacker.packet(attacker.data(6, b"third", WHOLE, stream=CHANNEL_ID, sequence=2))
+
+
+async def skipping_within_a_message(attacker: Attacker, count: int) -> None:
+    await attacker.packet(attacker.data(0, b"begun", SCTP_DATA_FIRST_FRAG, stream=CHANNEL_ID))
+    await skip(attacker, 5)
+    await attacker.packet(attacker.data(6, b"another", WHOLE, stream=CHANNEL_ID))
+
+
+async def reliable_out_of_order(attacker: Attacker, count: int) -> None:
+    await attacker.packet(attacker.data(0, b"x", WHOLE | SCTP_DATA_UNORDERED, stream=CHANNEL_ID))
+
+
+async def skipping_far(attacker: Attacker, count: int) -> None:
+    """Leaps over two thousand million chunks at a time, each with something behind it that came early."""
+    at = 0
+    for _ in range(count):
+        await attacker.packet(attacker.data(at + 2, b"early", WHOLE | SCTP_DATA_UNORDERED, stream=LOSSY_ID))
+        at += 2**31 - 10
+        await skip(attacker, at)
+        await asyncio.sleep(0)
+
+
+async def lossy_flood(attacker: Attacker, count: int) -> None:
+    await lossy(attacker, list(range(count)), WHOLE)
+
+
+async def lossy_flood_behind_a_hole(attacker: Attacker, count: int) -> None:
+    await lossy(attacker, list(range(1, 2 * count + 1, 2)), WHOLE)
+
+
+async def lossy_message_without_end(attacker: Attacker, count: int) -> None:
+    await lossy(attacker, [0], SCTP_DATA_FIRST_FRAG)
+    await lossy(attacker, list(range(1, count)), 0)
+
+
+async def lossy_beginnings_behind_a_hole(attacker: Attacker, count: int) -> None:
+    await lossy(attacker, list(range(1, count)), SCTP_DATA_FIRST_FRAG)
+
+
+async def lossy(attacker: Attacker, offsets: list[int], flags: int) -> None:
+    for number, offset in enumerate(offsets):
+        await attacker.packet(attacker.data(offset, bytes(100), flags | SCTP_DATA_UNORDERED, stream=LOSSY_ID))
+        if number % 64 == 0:
+            await asyncio.sleep(0.001)
+        if attacker.closed.is_set():
+            return
+
+
+async def lossy_channel_announced(attacker: Attacker, count: int) -> None:
+    dcep = struct.pack("!BBHLHH", 3, 0x81, 0, 0, 4, 0) + b"more"
+    await attacker.packet(attacker.data(0, dcep, WHOLE, stream=LOSSY_ID, kind=WEBRTC_DCEP))
+
+
 async def beginning_again(attacker: Attacker, count: int) -> None:
     for _ in range(count):
         chunk = InitChunk()
@@ -163,6 +232,15 @@ ATTACKS: dict[str, Callable[[Attacker, int], Awaitable[None]]] = {
         wide_acknowledgements,
         text_that_is_none,
         skipping,
+        skipping_without_a_word,
+        skipping_within_a_message,
+        skipping_far,
+        reliable_out_of_order,
+        lossy_flood,
+        lossy_flood_behind_a_hole,
+        lossy_message_without_end,
+        lossy_beginnings_behind_a_hole,
+        lossy_channel_announced,
         beginning_again,
     )
 }

@@ -34,6 +34,15 @@ ATTACKS: list[tuple[str, int, str | None]] = [
     ("wide_acknowledgements", 500, None),
     ("text_that_is_none", 1, "not UTF-8"),
     ("skipping", 1, "skipped data"),
+    ("skipping_without_a_word", 1, "skipped data"),
+    ("skipping_within_a_message", 1, "don't follow one another"),
+    ("skipping_far", 1000, None),
+    ("reliable_out_of_order", 1, "out of order"),
+    ("lossy_flood", FRAGMENTS // 4, None),
+    ("lossy_flood_behind_a_hole", FRAGMENTS // 4, None),
+    ("lossy_message_without_end", FRAGMENTS // 4, None),
+    ("lossy_beginnings_behind_a_hole", FRAGMENTS // 4, None),
+    ("lossy_channel_announced", 1, "channel that was not agreed"),
     ("beginning_again", 500, None),
 ]
 

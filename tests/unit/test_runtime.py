@@ -221,15 +221,15 @@ def test_run_sync(runtime: Runtime) -> None:
     async def double(number: int) -> int:
         return 2 * number
 
-    assert runtime.run_sync(double(21)) == 42
+    assert runtime.run_sync(lambda: double(21)) == 42
 
 
 def test_run_sync_on_the_network_thread_is_refused(runtime: Runtime) -> None:
     async def nested() -> None:
-        runtime.run_sync(asyncio.sleep(0))
+        runtime.run_sync(lambda: asyncio.sleep(0))
 
     with pytest.raises(RuntimeError, match="await instead"):
-        runtime.run_sync(nested())
+        runtime.run_sync(nested)
 
 
 def test_errands_run_on_the_thread_that_waits(runtime: Runtime) -> None:
@@ -241,7 +241,7 @@ def test_errands_run_on_the_thread_that_waits(runtime: Runtime) -> None:
             errands.put(lambda: ran.append(threading.current_thread().name))
         return 42
 
-    assert runtime.run_sync(work(), errands) == 42
+    assert runtime.run_sync(work, errands) == 42
     assert ran == [threading.current_thread().name] * 3
 
 
@@ -257,7 +257,7 @@ def test_an_errand_that_fails_cancels_the_work(runtime: Runtime) -> None:
             ended.set()
 
     with pytest.raises(ZeroDivisionError):
-        runtime.run_sync(work(), errands)
+        runtime.run_sync(work, errands)
     assert ended.is_set()
 
 
@@ -292,7 +292,7 @@ def test_close_ends_what_runs_and_the_runtime_can_start_again() -> None:
     async def one() -> int:
         return 1
 
-    assert runtime.run_sync(one()) == 1
+    assert runtime.run_sync(one) == 1
     assert runtime.loop is not first
     runtime.close()
 
@@ -375,7 +375,7 @@ def test_the_default_is_one_and_ends_with_the_process() -> None:
             global task
             task = asyncio.create_task(wait())
             await asyncio.sleep(0)
-        runtime.run_sync(begin())
+        runtime.run_sync(begin)
     """)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "ended\n"
@@ -391,10 +391,10 @@ def test_a_fork_is_told_what_to_do() -> None:
         runtime = Runtime.default()
         async def one():
             return 1
-        assert runtime.run_sync(one()) == 1
+        assert runtime.run_sync(one) == 1
         if (pid := os.fork()) == 0:
             try:
-                runtime.run_sync(one())
+                runtime.run_sync(one)
             except RuntimeError as error:
                 print(error, flush=True)
             try:
@@ -402,11 +402,11 @@ def test_a_fork_is_told_what_to_do() -> None:
             except RuntimeError as error:
                 print("again", flush=True)
             runtime.close()
-            print(Runtime.default().run_sync(one()), flush=True)
+            print(Runtime.default().run_sync(one), flush=True)
             Runtime.default().close()
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
-        print(runtime.run_sync(one()))
+        print(runtime.run_sync(one))
     """)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -427,7 +427,7 @@ def test_an_interrupt_of_run_sync_cancels_and_waits() -> None:
             finally:
                 print("ended", flush=True)
         try:
-            runtime.run_sync(wait())
+            runtime.run_sync(wait)
         except KeyboardInterrupt:
             print("interrupted", flush=True)
     """)
@@ -448,7 +448,7 @@ def test_an_interrupt_of_run_sync_under_a_running_loop() -> None:
             finally:
                 print("ended", flush=True)
         async def main():
-            runtime.run_sync(wait())
+            runtime.run_sync(wait)
         try:
             asyncio.run(main())
         except KeyboardInterrupt:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
@@ -38,6 +38,7 @@ def test_the_names_are_those_of_the_async_api() -> None:
     assert parameters(rtcrpc.sync.join) == parameters(join)
     fields = inspect.signature(rtcrpc.sync.RoomEvent).parameters
     assert list(fields) == list(inspect.signature(RoomEvent).parameters)
+    assert inspect.signature(rtcrpc.sync.join).return_annotation == "Room"
     assert "rtcrpc.sync.join(link)" in (rtcrpc.sync.join.__doc__ or "")
 
 
@@ -53,16 +54,16 @@ def test_one_thread_for_all(background: _Background) -> None:
     async def where() -> str:
         return background.ask(lambda: threading.current_thread().name)
 
-    assert background.run(where()) == "rtcrpc-sync"
-    assert background.start(where()).result(BOUND) == "rtcrpc-sync"
+    assert background.run(where) == "rtcrpc-sync"
+    assert background.start(where).result(BOUND) == "rtcrpc-sync"
 
 
 def test_it_does_not_wait_for_itself(background: _Background) -> None:
     async def wait() -> None:
-        background.run(asyncio.sleep(0))
+        background.run(lambda: asyncio.sleep(0))
 
     with pytest.raises(RuntimeError, match="submit"):
-        background.run(wait())
+        background.run(wait)
 
 
 class Source:
@@ -72,7 +73,7 @@ class Source:
         self.fail = fail
         self.ended = threading.Event()
 
-    async def items(self) -> AsyncIterator[int]:
+    async def items(self) -> AsyncGenerator[int, None]:
         try:
             for item in range(3):
                 await asyncio.sleep(0)
@@ -84,7 +85,7 @@ class Source:
             self.ended.set()
 
 
-async def three() -> AsyncIterator[int]:
+async def three() -> AsyncGenerator[int, None]:
     for item in range(3):
         yield item
 

@@ -11,6 +11,7 @@ import { decodeVarint, encodeVarint } from "./varint.js";
 
 /** Kinds of items, in the order of their numbers on the wire: `b` boolean, `i` and `u` integer, `f` float, and the bytes of an item. */
 export const DTYPES = ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"] as const;
+/** One of them. */
 export type DType = (typeof DTYPES)[number];
 
 /** A `Float16Array`, of which not every engine knows. */

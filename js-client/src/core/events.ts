@@ -11,7 +11,7 @@ export interface RemoteInfo {
   readonly name: string;
   readonly level: number;
   readonly features: ReadonlySet<string>;
-  /** The version of the protocol in use; 0 for a peer of level 0. */
+  /** The version of the protocol in use. */
   readonly version: number;
 }
 
@@ -55,6 +55,17 @@ export interface NotificationReceived {
   readonly streams: readonly number[];
 }
 
+/**
+ * A notification that came where messages may be lost, newer than any of its method before it (protocol section 7.3). To be served only where
+ * its function is meant for that.
+ */
+export interface LossyReceived {
+  readonly type: "LossyReceived";
+  readonly method: string;
+  readonly params: Params;
+  readonly meta: Meta;
+}
+
 /** The caller of the open request `id` no longer wants the answer. Stop it if possible, and answer. */
 export interface CancelReceived {
   readonly type: "CancelReceived";
@@ -90,8 +101,8 @@ export interface ProgressReceived {
   readonly done: number;
   /** Null where the function does not know. */
   readonly total: number | null;
-  /** Text for people, or empty. */
-  readonly message: string;
+  /** Text for people; null where it said none. */
+  readonly message: string | null;
 }
 
 /** The next items of a stream that we read. When the program has taken them, say `creditStream(stream, size)`. */
@@ -154,6 +165,7 @@ export type SessionEvent =
   | SessionReady
   | RequestReceived
   | NotificationReceived
+  | LossyReceived
   | CancelReceived
   | ResponseReceived
   | ErrorReceived

@@ -3,7 +3,7 @@
 import { CallCancelled, DeadlineExceeded, RtcRpcError } from "../errors.js";
 import { DIAL_SECONDS } from "../limits.js";
 import type { Link } from "../link.js";
-import { type CallNamespace, type CallOptions, CallPromise, type Invoker, type NotifyMethod, type Params, callNamespace, notifyNamespace } from "../proxy.js";
+import { type CallNamespace, type CallOptions, CallPromise, type Invoker, type NotifyNamespace, type NotifyOptions, type Params, callNamespace, notifyNamespace } from "../proxy.js";
 import type { Trust } from "../service/context.js";
 import type { RpcStream } from "../stream.js";
 import type { Path } from "../transport/base.js";
@@ -25,7 +25,7 @@ export class RemotePeer implements Invoker {
   /** Its functions: `await remote.call.add(1, 2)`. */
   readonly call: CallNamespace;
   /** The same without answers. */
-  readonly notify: { readonly [name: string]: NotifyMethod };
+  readonly notify: NotifyNamespace;
   readonly #driver: RoomDriver;
 
   /** Made by `Room` only. */
@@ -74,7 +74,7 @@ export class RemotePeer implements Invoker {
         reject(new RangeError(`timeout: expected a number of milliseconds above 0, got ${timeout}`));
         return () => undefined;
       }
-      const invocation = new Invocation(method, params, options, resolve, reject);
+      const invocation = new Invocation(method, params, options, { resolve, reject });
       if (signal?.aborted === true) {
         reject(cancelled(method, signal.reason, false));
       } else if (this.#link !== null) {
@@ -87,8 +87,13 @@ export class RemotePeer implements Invoker {
   }
 
   /** Sends a notification; resolves when it is in the link's queue. Rejects as `invoke` does where it can't be sent. */
-  async sendNotification(method: string, params: Params): Promise<void> {
-    (this.#link ?? (await this.#driver.connect(this.peerId))).sendNotification(method, params);
+  async sendNotification(method: string, params: Params, { reliable = true }: NotifyOptions = {}): Promise<void> {
+    const link = this.#link ?? (await this.#driver.connect(this.peerId));
+    if (reliable) {
+      link.sendNotification(method, params);
+    } else {
+      link.sendLossy(method, params);
+    }
   }
 
   get #link(): Link | null {
@@ -110,6 +115,12 @@ export class RemotePeer implements Invoker {
   }
 }
 
+/** What settles the promise of a call. */
+interface Settle {
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+}
+
 /** One call, from before there is a link to the end of the streams in its result. */
 class Invocation {
   #stage: "waiting" | "started" | "over" = "waiting";
@@ -118,15 +129,17 @@ class Invocation {
   /** Weak: a program that lost a stream must not be kept from losing it. */
   #streams: readonly WeakRef<RpcStream>[] = [];
   readonly #ends: (() => void)[] = [];
+  /** Null once it is settled: they hold the promise, and that holds the streams. */
+  #settle: Settle | null;
   readonly #aborted = (): void => this.cancel(this.options.signal?.reason);
 
   constructor(
     readonly method: string,
     readonly params: Params,
     readonly options: CallOptions,
-    readonly resolve: (result: unknown) => void,
-    readonly reject: (error: unknown) => void,
+    settle: Settle,
   ) {
+    this.#settle = settle;
     options.signal?.addEventListener("abort", this.#aborted, { once: true });
   }
 
@@ -150,10 +163,10 @@ class Invocation {
         this.#stage = "over";
         if (error === null) {
           this.#watch(streams);
-          this.resolve(result);
+          this.#settle?.resolve(result);
+          this.#settle = null;
         } else {
-          this.#unlisten();
-          this.reject(error);
+          this.#reject(error);
         }
       },
       this.options.progress,
@@ -164,8 +177,7 @@ class Invocation {
     if (this.#stage === "waiting") {
       this.#stage = "over";
       this.#end();
-      this.#unlisten();
-      this.reject(error);
+      this.#reject(error);
     }
   }
 
@@ -180,8 +192,13 @@ class Invocation {
     }
     this.#stage = "over";
     this.#end();
+    this.#reject(error);
+  }
+
+  #reject(error: unknown): void {
     this.#unlisten();
-    this.reject(error);
+    this.#settle?.reject(error);
+    this.#settle = null;
   }
 
   /** The signal of the call is that of the streams in its result too, while they are open. */

@@ -27,7 +27,7 @@ export interface Context {
    * Tells the caller how far this has come: `done` of `total`, in any unit, and a text for people. As often as one likes: of those that come too
    * fast for people the last one counts. `TypeError` for what is no number.
    */
-  progress(done: number, total?: number | null, message?: string): void;
+  progress(done: number, total?: number | null, message?: string | null): void;
 }
 
 /** Whether a caller may call anything at all; asked at each call. */

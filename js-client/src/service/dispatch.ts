@@ -1,8 +1,9 @@
 /** Serves requests: who may call, which function, with which arguments, for how long; and what of its errors the caller is told. */
 
 import * as codes from "../codes.js";
-import type { NotificationReceived, RequestReceived } from "../core/events.js";
-import { CallCancelled, ConnectionLost, DeadlineExceeded, type ErrorData, type Issue, errorToWire, RtcRpcError } from "../errors.js";
+import { NO_STREAMS } from "../core/envelope.js";
+import type { LossyReceived, NotificationReceived, RequestReceived } from "../core/events.js";
+import { CallCancelled, ConnectionLost, DeadlineExceeded, type ErrorData, type Issue, errorToWire, type RtcRpcError } from "../errors.js";
 import { MAX_IN_FLIGHT } from "../limits.js";
 import type { Log } from "../log.js";
 import { endSources } from "../source.js";
@@ -16,7 +17,7 @@ export interface Responder {
   /** `onStopped`: called when the other side wants no more of a stream that stands in the result, and when the connection is gone before its end. */
   respond(id: RequestReceived["id"], result: unknown, onStopped?: (error: RtcRpcError) => void): void;
   respondError(id: RequestReceived["id"], code: number, message: string, data: ErrorData | null): void;
-  reportProgress(id: RequestReceived["id"], done: number, total: number | null, message: string): void;
+  reportProgress(id: RequestReceived["id"], done: number, total: number | null, message: string | null): void;
 }
 
 interface Running {
@@ -29,6 +30,8 @@ interface Running {
 interface Serving {
   /** The calls that wait for their answer, by request id. */
   readonly open: Map<RequestReceived["id"], Running>;
+  /** The functions that run for what came over the lossy channel, by name, and the latest that came meanwhile. */
+  readonly lossy: Map<string, LossyReceived | null>;
   /** Functions that run, those included whose caller no longer waits: JavaScript can't stop them. */
   running: number;
 }
@@ -43,6 +46,8 @@ const LONGEST_TIMER = 2 ** 31 - 1; // milliseconds; `setTimeout` takes a longer 
 
 /** Serves the requests of every peer of a room from one registry. */
 export class Dispatcher {
+  /** Notifications that were not served. */
+  droppedNotifications = 0;
   readonly #serving = new Map<Responder, Serving>();
 
   constructor(
@@ -70,6 +75,32 @@ export class Dispatcher {
     }
   }
 
+  /**
+   * Serves a notification of the lossy channel, if its function was exposed with `reliable: false`. While that runs for this caller the latest
+   * waits, in the place of one that did: so none runs beside or after a newer one.
+   */
+  dispatchLossy(from: Responder, received: LossyReceived): void {
+    const { method, params, meta } = received;
+    const serving = this.#servingOf(from);
+    if (serving.lossy.has(method)) {
+      serving.lossy.set(method, received);
+      return;
+    }
+    const refusal = this.#refusal(from, method, serving);
+    if (refusal !== null || this.registry.method(method)?.reliable !== false) {
+      this.#refuse(from, undefined, 0, refusal?.message ?? "it came over the lossy channel, and the function was not exposed with reliable: false");
+      return;
+    }
+    serving.lossy.set(method, null);
+    this.#call(from, serving, undefined, { type: "NotificationReceived", method, params, meta, streams: NO_STREAMS }, [], () => {
+      const latest = serving.lossy.get(method) ?? null;
+      serving.lossy.delete(method);
+      if (latest !== null && this.#serving.get(from) === serving) {
+        this.dispatchLossy(from, latest);
+      }
+    });
+  }
+
   /** The caller gave up: its function is told through its signal, and the answer is `cancelled`. */
   cancel(from: Responder, id: RequestReceived["id"]): void {
     this.#stop(from, id, new CallCancelled("the caller cancelled the call"));
@@ -88,7 +119,7 @@ export class Dispatcher {
   #servingOf(from: Responder): Serving {
     let serving = this.#serving.get(from);
     if (serving === undefined) {
-      serving = { open: new Map(), running: 0 };
+      serving = { open: new Map(), lossy: new Map(), running: 0 };
       this.#serving.set(from, serving);
     }
     return serving;
@@ -117,6 +148,7 @@ export class Dispatcher {
     id: RequestReceived["id"] | undefined,
     received: RequestReceived | NotificationReceived,
     streams: readonly RpcStream[],
+    onEnd: () => void = () => undefined,
   ): void {
     const method = this.registry.method(received.method);
     if (method === undefined) {
@@ -129,6 +161,7 @@ export class Dispatcher {
       cancelAll(streams);
       const message = `${method.name}: ${placeOf(first?.path ?? [])}expected ${first?.expected}, got ${first?.got}`;
       this.#refuse(from, id, codes.INVALID_PARAMS, message, issues);
+      onEnd();
       return;
     }
     const running: Running = { abort: new AbortController(), streams, timer: undefined };
@@ -153,6 +186,7 @@ export class Dispatcher {
       } else {
         outcome.drop();
       }
+      onEnd();
     });
   }
 
@@ -171,10 +205,10 @@ export class Dispatcher {
     } catch (error) {
       // Nobody reads them now. (After a good end somebody may: streams live by themselves.)
       cancelAll(streams);
-      if (!(error instanceof RtcRpcError) && !running.abort.signal.aborted) {
+      const { code, message, data } = errorToWire(error);
+      if (code === codes.INTERNAL_ERROR && !running.abort.signal.aborted) {
         this.log.error(`the function ${JSON.stringify(method.name)} failed; the caller is told "internal error"`, error);
       }
-      const { code, message, data } = errorToWire(error);
       return { answer: (request) => from.respondError(request, code, message, data), drop: () => undefined };
     }
   }
@@ -193,6 +227,7 @@ export class Dispatcher {
 
   #refuse(from: Responder, id: RequestReceived["id"] | undefined, code: number, message: string, issues?: Issue[]): void {
     if (id === undefined) {
+      this.droppedNotifications += 1;
       this.log.debug(`a notification was not served: ${message}`);
       return;
     }
@@ -211,12 +246,12 @@ function contextOf(from: Responder, caller: Caller, method: string, id: RequestR
     caller,
     method,
     signal,
-    progress: (done: number, total: number | null = null, message = "") => {
+    progress: (done: number, total: number | null = null, message: string | null = null) => {
       if (!Number.isFinite(done) || (total !== null && !Number.isFinite(total))) {
         throw new TypeError(`progress: expected done and total to be finite numbers, got ${String(done)} and ${String(total)}`);
       }
       if (id !== undefined) {
-        from.reportProgress(id, done, total, String(message));
+        from.reportProgress(id, done, total, message === null ? null : String(message));
       }
     },
   });

@@ -6,11 +6,11 @@ import { MAX_METHOD_LENGTH } from "../limits.js";
 import { RpcStream } from "../stream.js";
 import { type JsonSchema, checkValue, requireSchema } from "./schema.js";
 
+// Handlers take whatever their own signature says; what comes is checked by their schema.
 /**
  * A function that can be exposed. What it returns, or resolves to, travels back. An async generator, a generator, another async iterable or a
  * `ReadableStream`, alone or anywhere in the result, is sent as a stream; a stream in the arguments comes as an `RpcStream`.
  */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type Handler = (...args: any[]) => unknown;
 
 /** What may be said about an exposed function. */
@@ -31,6 +31,11 @@ export interface ExposeOptions {
    * counts parameters up to the first with a default.
    */
   readonly context?: boolean;
+  /**
+   * False: callers may tell it over the lossy channel (`remote.notify.with({reliable: false})`), where only the latest counts; it then runs once at
+   * a time for each caller.
+   */
+  readonly reliable?: boolean;
 }
 
 /** One exposed function. */
@@ -42,6 +47,7 @@ export interface Method {
   readonly result: JsonSchema | null;
   /** The index of the context among the arguments, or null. */
   readonly contextAt: number | null;
+  readonly reliable: boolean;
 }
 
 /** The parameters of a function, taken out of its schema. */
@@ -86,6 +92,11 @@ export class Registry {
         `${name}: expected the context as a parameter without a default and with none before it; else say what the parameters are, with \`params\``,
       );
     }
+    if (options.reliable === false && GENERATORS.has(Object.prototype.toString.call(fn))) {
+      throw new ExposeError(
+        `${name}: reliable: false is for functions that are told something and answer nothing; got a generator, whose items can't go where messages may be lost`,
+      );
+    }
     this.#methods.set(name, {
       name,
       handler: fn,
@@ -93,6 +104,7 @@ export class Registry {
       params,
       result: options.result ?? (GENERATORS.has(Object.prototype.toString.call(fn)) ? STREAM : null),
       contextAt: options.context === true ? (params === null ? fn.length - 1 : params.names.length) : null,
+      reliable: options.reliable ?? true,
     });
   }
 
@@ -116,6 +128,7 @@ export class Registry {
           schema: method.params?.schemas.get(name) ?? {},
         })),
         result: { name: "result", schema: method.result ?? {} },
+        ...(method.reliable ? {} : { "x-reliable": false }),
       })),
     };
   }

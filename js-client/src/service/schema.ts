@@ -26,7 +26,8 @@ const KEYWORDS = new Map<string, { readonly takes: (argument: unknown) => boolea
       takes: (argument) => [argument].flat().every((name) => TYPES.includes(name as string)),
       check: (argument, value, path, issues, schema) => {
         const names = [argument].flat() as string[];
-        if (!names.some((name) => hasType(value, name, schema))) {
+        // What is wrong with a stream is said below, in words that people know.
+        if (schema["x-stream"] !== true && !names.some((name) => hasType(value, name, schema))) {
           refuse(issues, path, names.join(" or "), value);
         }
       },
@@ -207,7 +208,7 @@ function hasType(value: unknown, type: string, schema: JsonSchema): boolean {
     case "array":
       return Array.isArray(value);
     case "object":
-      return isObject(value) && (!(value instanceof RpcStream) || schema["x-stream"] === true);
+      return isObject(value) && !(value instanceof RpcStream);
     default:
       return typeof value === type;
   }

@@ -1,6 +1,6 @@
 /**
- * What every way of carrying frames between two peers has in common: a connection with one ordered, reliable channel,
- * and what it tells its owner. A connection carries bytes and never reads them.
+ * What every way of carrying frames between two peers has in common: a connection with one ordered, reliable channel, perhaps a lossy one
+ * beside it, and what it tells its owner. A connection carries bytes and never reads them.
  */
 
 /** A network address that a peer may be reached at (RFC 8839 section 5.1): `candidate:…`, and the media section it is for. */
@@ -32,7 +32,9 @@ export interface ConnectionEvents {
   channelOpened(): void;
   /** A frame came, in the order it was sent: text frames as a string. */
   messageReceived(data: Uint8Array | string): void;
-  /** The channel's own buffer fell to the low mark: there is room for more. */
+  /** A frame of the lossy channel came: in any order, perhaps twice. */
+  lossyReceived(data: Uint8Array | string): void;
+  /** The own buffer of either channel fell to its low mark: there is room for more. */
   bufferedAmountLow(): void;
   /** A candidate was gathered and must reach the other side; null: no more will come. */
   localCandidate(candidate: Candidate | null): void;
@@ -50,6 +52,10 @@ export interface Connection {
   readonly maxMessageSize: number;
   /** Bytes in the channel's own buffer. */
   readonly bufferedAmount: number;
+  /** Whether this side has a lossy channel (the other may have none: then all of it is lost); valid once the channel has opened. */
+  readonly lossy: boolean;
+  /** Bytes in the lossy channel's own buffer. */
+  readonly lossyBufferedAmount: number;
   /** The description of an offer. Candidates may be in it, and follow through `localCandidate`. */
   createOffer(): Promise<string>;
   /** Takes the other side's offer; the answer's description. `ProtocolError` for a description that must be refused. */
@@ -60,6 +66,8 @@ export interface Connection {
   addCandidate(candidate: Candidate): Promise<void>;
   /** Hands a frame to the channel. `ConnectionLost` when the channel is not open. */
   send(data: Uint8Array | string): void;
+  /** Hands a frame, of at most `LOSSY_FRAME` bytes, to the lossy channel; it is lost where that is not open. */
+  sendLossy(data: Uint8Array): void;
   /**
    * Closes the channel and then the connection. What was sent before gets `drain` seconds to leave; with 0 the channel is closed properly but
    * nothing is waited for, with null the connection ends as it stands.

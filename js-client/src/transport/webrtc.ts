@@ -1,10 +1,10 @@
 /**
- * The WebRTC transport: one RTCPeerConnection with one negotiated DataChannel (protocol section 3), in browsers and in Node with a package
+ * The WebRTC transport: one RTCPeerConnection with negotiated DataChannels (protocol section 3), in browsers and in Node with a package
  * that has the same interface.
  */
 
 import { ConnectionLost, ProtocolError, Unavailable } from "../errors.js";
-import { CHANNEL_BUFFER, MAX_CANDIDATES } from "../limits.js";
+import { CHANNEL_BUFFER, LOSSY_BUFFER, MAX_CANDIDATES } from "../limits.js";
 import type { Candidate, Connection, ConnectionEvents, IceServer, Path, Transport } from "./base.js";
 import { bareCandidate, checkDescription, fingerprintOf, isOfLibdatachannel, isUsefulCandidate, withoutCandidates } from "./sdp.js";
 
@@ -13,6 +13,8 @@ export type PeerConnectionClass = new (configuration: RTCConfiguration) => RTCPe
 
 const CHANNEL_LABEL = "rtcrpc";
 const CHANNEL_OPTIONS: RTCDataChannelInit = { negotiated: true, id: 0, ordered: true, protocol: "rtcrpc.1" };
+const LOSSY_LABEL = "rtcrpc.lossy";
+const LOSSY_OPTIONS: RTCDataChannelInit = { negotiated: true, id: 2, ordered: false, maxRetransmits: 0, protocol: "rtcrpc.lossy.1" };
 // RFC 8841 section 6.1: what a description without `max-message-size` means.
 const DEFAULT_MESSAGE_SIZE = 65536;
 // Milliseconds. How long the other side may take to read what is left and close the channel; how long our own close may take.
@@ -50,6 +52,8 @@ class WebRtcConnection implements Connection {
   remoteFingerprint: Uint8Array = new Uint8Array(32);
   readonly #pc: RTCPeerConnection;
   readonly #channel: RTCDataChannel;
+  /** Null where the stack has none. */
+  readonly #lossy: RTCDataChannel | null;
   readonly #events: ConnectionEvents;
   #earlyCandidates: Candidate[] | null = [];
   #remoteCandidates = 0;
@@ -66,7 +70,7 @@ class WebRtcConnection implements Connection {
     this.#events = events;
     pc.onicecandidate = (event) => this.#gathered(event.candidate);
     pc.onconnectionstatechange = () => this.#stateChanged();
-    // Only the channel agreed on beforehand may exist: a second one is a peer that does something else than it says.
+    // Only the channels agreed on beforehand may exist: another one is a peer that does something else than it says.
     pc.ondatachannel = () => this.#lost("the other side opened a channel that was not agreed", false);
     const channel = pc.createDataChannel(CHANNEL_LABEL, CHANNEL_OPTIONS);
     channel.binaryType = "arraybuffer";
@@ -79,6 +83,34 @@ class WebRtcConnection implements Connection {
       this.#lost("the other side closed the channel", true);
     };
     this.#channel = channel;
+    this.#lossy = this.#makeLossy();
+  }
+
+  #makeLossy(): RTCDataChannel | null {
+    let channel: RTCDataChannel;
+    try {
+      channel = this.#pc.createDataChannel(LOSSY_LABEL, LOSSY_OPTIONS);
+    } catch {
+      return null; // the other side is not told of one, and sends nothing there
+    }
+    channel.binaryType = "arraybuffer";
+    channel.bufferedAmountLowThreshold = LOSSY_BUFFER / 2;
+    channel.onbufferedamountlow = () => {
+      if (!this.#told) this.#events.bufferedAmountLow();
+    };
+    channel.onmessage = (event: MessageEvent<unknown>) => {
+      // What comes before the other channel is open is lost, as it may be.
+      if (!this.#told && this.#opened && event.data instanceof ArrayBuffer) this.#events.lossyReceived(new Uint8Array(event.data));
+    };
+    return channel;
+  }
+
+  get lossy(): boolean {
+    return this.#lossy !== null;
+  }
+
+  get lossyBufferedAmount(): number {
+    return this.#lossy?.bufferedAmount ?? 0;
   }
 
   get maxMessageSize(): number {
@@ -138,6 +170,15 @@ class WebRtcConnection implements Connection {
       this.#channel.send(data as string);
     } catch (error) {
       throw new ConnectionLost(`the channel took no more: ${String(error)}`);
+    }
+  }
+
+  sendLossy(data: Uint8Array): void {
+    if (this.#lossy?.readyState !== "open") return;
+    try {
+      this.#lossy.send(data as Uint8Array<ArrayBuffer>);
+    } catch {
+      // Its buffer is full, or it has just closed: lost, as it may be.
     }
   }
 

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { decode as decodeOther, encode as encodeOther } from "@msgpack/msgpack";
 import fc from "fast-check";
 
+import { NdArray } from "../../src/core/arrays.js";
 import { JsonCodec, MessagePackCodec } from "../../src/core/codec.js";
 import { type Envelope, response } from "../../src/core/envelope.js";
 import { DecodeError, EncodeError } from "../../src/errors.js";
@@ -109,7 +110,8 @@ describe("values", () => {
       [{ text: "a\ud800" }, "result.text", /lone surrogate/],
       [{ "\udc00": 1 }, 'result["\\udc00"]', /lone surrogate/],
       [{ at: new Point() }, "result.at", /instance of Point/],
-      [[new Float32Array(1)], "result[0]", /Float32Array/],
+      [[new DataView(new ArrayBuffer(1))], "result[0]", /DataView/],
+      [{ a: new NdArray("b1", [2], Uint8Array.of(1, 2)) }, "result.a", /bytes 0 and 1/],
       [[new Set([1])], "result[0]", /instance of Set/],
       [new Map([[1, 2]]), "result", /text keys/],
       [2n ** BigInt(MAX_INT_BITS - 1), "result", /4096 bits/],

@@ -20,6 +20,10 @@ export class MemoryNetwork {
     return { name: "memory", create: (events) => new MemoryConnection(this, events) };
   }
 
+  /** Whether connections have a lossy channel, and what becomes of a frame there: how often it arrives, and after how many turns of the loop. */
+  lossy = true;
+  fate: () => { readonly copies: number; readonly turns: number } = () => ({ copies: 1, turns: 1 });
+
   /** Frames vanish from now on, and nobody is told: what a pulled cable looks like. */
   cut(): void {
     this.open = false;
@@ -44,6 +48,7 @@ export class MemoryConnection implements Connection {
   remoteFingerprint: Uint8Array = new Uint8Array(32);
   maxMessageSize = 65536;
   bufferedAmount = 0;
+  lossyBufferedAmount = 0;
   readonly address = randomBytes(8).toString("hex");
   candidates: Candidate[] = [];
   sent = 0;
@@ -102,6 +107,36 @@ export class MemoryConnection implements Connection {
         this.events.bufferedAmountLow();
       }
     });
+  }
+
+  get lossy(): boolean {
+    return this.network.lossy;
+  }
+
+  sendLossy(data: Uint8Array): void {
+    const remote = this.#remote;
+    if (this.#closed || remote === null || !this.lossy) {
+      return;
+    }
+    const copy = data.slice();
+    this.lossyBufferedAmount += copy.length;
+    setImmediate(() => {
+      this.lossyBufferedAmount -= copy.length;
+      if (!this.#closed) {
+        this.events.bufferedAmountLow();
+      }
+    });
+    for (let { copies } = this.network.fate(); copies > 0; copies--) {
+      let { turns } = this.network.fate();
+      const arrive = (): void => {
+        if (--turns > 0) {
+          setImmediate(arrive);
+        } else if (!remote.#closed && this.network.open) {
+          remote.events.lossyReceived(copy);
+        }
+      };
+      setImmediate(arrive);
+    }
   }
 
   async close(drain: number | null): Promise<void> {

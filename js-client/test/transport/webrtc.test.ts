@@ -21,14 +21,15 @@ afterEach(async () => {
 class End implements ConnectionEvents {
   readonly connection: Connection;
   readonly received: (Uint8Array | string)[] = [];
+  readonly lossy: (Uint8Array | string)[] = [];
   readonly candidates: Candidate[] = [];
   readonly closes: [string, boolean][] = [];
   opened = 0;
   low = 0;
   onLow: () => void = () => undefined;
   other: End | null = null;
-  constructor() {
-    this.connection = transport.create(this, []);
+  constructor(by: WebRtcTransport = transport) {
+    this.connection = by.create(this, []);
     ends.push(this);
   }
   channelOpened(): void {
@@ -36,6 +37,9 @@ class End implements ConnectionEvents {
   }
   messageReceived(data: Uint8Array | string): void {
     this.received.push(data);
+  }
+  lossyReceived(data: Uint8Array | string): void {
+    this.lossy.push(data);
   }
   bufferedAmountLow(): void {
     this.low += 1;
@@ -52,8 +56,8 @@ class End implements ConnectionEvents {
   }
 }
 
-async function pair(): Promise<[End, End]> {
-  const [a, b] = [new End(), new End()];
+async function pair(by: WebRtcTransport = transport): Promise<[End, End]> {
+  const [a, b] = [new End(by), new End()];
   a.other = b;
   b.other = a;
   await a.connection.acceptAnswer(await b.connection.acceptOffer(await a.connection.createOffer()));
@@ -72,6 +76,40 @@ test("two ends connect, and each knows the other's fingerprint", async () => {
   assert.equal(path?.localType, "host");
   assert.equal(path?.protocol, "udp");
   assert.ok(path?.family === "ipv4" || path?.family === "ipv6");
+});
+
+test("the lossy channel carries frames both ways, and its end is not the connection's", async () => {
+  const [a, b] = await pair();
+  assert.ok(a.connection.lossy && b.connection.lossy);
+  for (const [from, to] of [[a, b], [b, a]] as const) {
+    await until(() => {
+      from.connection.sendLossy(new Uint8Array(1100).fill(7));
+      return to.lossy.length > 0;
+    }, "a frame that may be lost");
+    assert.deepEqual(to.lossy[0], new Uint8Array(1100).fill(7));
+    assert.deepEqual(to.received, []);
+  }
+  await a.connection.close(null);
+  a.connection.sendLossy(new Uint8Array(1));
+});
+
+test("a stack without a lossy channel goes without", async () => {
+  const Plain = RTCPeerConnection as unknown as PeerConnectionClass;
+  class Without extends Plain {
+    override createDataChannel(label: string, options?: RTCDataChannelInit): RTCDataChannel {
+      if (label !== "rtcrpc") throw new Error("one channel is all there is");
+      return super.createDataChannel(label, options);
+    }
+  }
+  const [a, b] = await pair(new WebRtcTransport(Without));
+  assert.equal(a.connection.lossy, false);
+  assert.equal(b.connection.lossy, true);
+  a.connection.sendLossy(new Uint8Array(1));
+  b.connection.sendLossy(new Uint8Array(1));
+  b.connection.send("fine");
+  a.connection.send("fine");
+  await until(() => a.received.length === 1 && b.received.length === 1, "both");
+  assert.deepEqual([a.lossy, b.lossy, a.closes, b.closes], [[], [], [], []]);
 });
 
 test("frames arrive whole and in order, text as text; the low mark is told", async () => {

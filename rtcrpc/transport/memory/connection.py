@@ -1,4 +1,4 @@
-"""One side of a connection in memory: a reliable channel over datagrams that may be lost."""
+"""One side of a connection in memory: a reliable channel over datagrams that may be lost, and a channel for those as they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Final, Protocol
 
 from rtcrpc.errors import ConnectionLost, ProtocolError, TooLarge
-from rtcrpc.limits import CHANNEL_BUFFER, MAX_SDP
+from rtcrpc.limits import CHANNEL_BUFFER, LOSSY_BUFFER, LOSSY_FRAME, MAX_SDP
 from rtcrpc.transport.base import (
     CLOSED_HERE,
     CLOSED_THERE,
@@ -54,6 +54,7 @@ class Network(Protocol):
     rate: float | None
     retransmit_after: float
     patience: float
+    lossy: bool
 
     def enter(self, connection: MemoryConnection) -> str:
         """Take a connection in and name it."""
@@ -105,6 +106,7 @@ class MemoryConnection(Connection):
         # Sending.
         self._queue: deque[Packet] = deque()
         self._buffered = 0
+        self._lossy_buffered = 0
         self._on_the_way: dict[int, _Unacknowledged] = {}
         self._bytes_on_the_way = 0
         self._next_number = 0
@@ -145,6 +147,16 @@ class MemoryConnection(Connection):
     def low_mark(self) -> int:
         """Bytes at which `buffered_amount_low` is told."""
         return LOW_MARK
+
+    @property
+    def lossy(self) -> bool:
+        """Whether this network has lossy channels."""
+        return self._network.lossy
+
+    @property
+    def lossy_buffered_amount(self) -> int:
+        """Bytes not put on the network yet."""
+        return self._lossy_buffered
 
     async def path(self) -> Path | None:
         """Always direct; the round-trip time is measured."""
@@ -229,18 +241,29 @@ class MemoryConnection(Connection):
             raise TooLarge(f"a frame has at most {MAX_MESSAGE_SIZE} bytes here, got {size_of(data)}")
         self._enqueue(Kind.MESSAGE, data)
 
+    def send_lossy(self, data: bytes) -> None:
+        """Queue a frame that is sent once."""
+        if len(data) > LOSSY_FRAME:
+            raise TooLarge(f"a frame that may be lost has at most {LOSSY_FRAME} bytes, got {len(data)}")
+        if self.lossy and self._stage is _Stage.OPEN:
+            self._lossy_buffered += len(data)
+            self._queue_up(Packet(-1, Kind.LOSSY, data))
+
     def _enqueue(self, kind: Kind, data: bytes | str = b"") -> None:
         packet = Packet(self._next_number, kind, data)
         self._next_number += 1
-        self._queue.append(packet)
         self._buffered += packet.size
+        self._queue_up(packet)
+
+    def _queue_up(self, packet: Packet) -> None:
+        self._queue.append(packet)
         if not self._pump_due:
             self._pump_due = True
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
         self._pump_due = False
-        was_high = self._buffered > LOW_MARK
+        was_high, lossy_was_high = self._buffered > LOW_MARK, self._lossy_buffered > LOSSY_BUFFER // 2
         while self._queue and self._stage is not _Stage.CLOSED and self._bytes_on_the_way < WINDOW:
             now = self._loop.time()
             if now < self._free_at:
@@ -248,12 +271,17 @@ class MemoryConnection(Connection):
                 self._later(self._free_at - now, self._pump)
                 break
             packet = self._queue.popleft()
-            self._buffered -= packet.size
-            self._bytes_on_the_way += packet.size
             if self._network.rate is not None:
                 self._free_at = now + packet.size / self._network.rate
+            if packet.kind is Kind.LOSSY:
+                self._lossy_buffered -= packet.size
+                self._network.carry(self, self._remote_name, packet)
+                continue
+            self._buffered -= packet.size
+            self._bytes_on_the_way += packet.size
             self._transmit(packet, now, attempts=1)
-        if was_high and self._buffered <= LOW_MARK and self._stage is _Stage.OPEN:
+        fell = was_high and self._buffered <= LOW_MARK
+        if (fell or (lossy_was_high and self._lossy_buffered <= LOSSY_BUFFER // 2)) and self._stage is _Stage.OPEN:
             self._teller.low()
 
     def _transmit(self, packet: Packet, first_sent: float, attempts: int) -> None:
@@ -298,6 +326,10 @@ class MemoryConnection(Connection):
             self.aborted()
         elif isinstance(packet, int):
             self._acknowledged(packet)
+        elif packet.kind is Kind.LOSSY:
+            # As on a real channel, what comes before the channel is open is lost.
+            if self.lossy and self._stage in (_Stage.OPEN, _Stage.CLOSING):
+                self._teller.lossy(packet.data)
         else:
             self._network.carry(self, self._remote_name, packet.number)
             if packet.number >= self._expected_number:
@@ -387,6 +419,7 @@ class MemoryConnection(Connection):
         self._on_the_way.clear()
         self._early.clear()
         self._buffered = 0
+        self._lossy_buffered = 0
         self._done.set()
         remote = self._network.find(self._remote_name)
         if remote is not None and remote._remote_name == self.name:
@@ -394,10 +427,12 @@ class MemoryConnection(Connection):
 
     def watch(self) -> None:
         """Begin to wait for `patience` where the other side can't be reached now, stop where it can."""
-        if self._watch_timer is not None:
-            self._cancel(self._watch_timer)
-            self._watch_timer = None
-        if self._unreachable():
+        if not self._unreachable():
+            if self._watch_timer is not None:
+                self._cancel(self._watch_timer)
+                self._watch_timer = None
+        elif self._watch_timer is None:
+            # Else it waits already: that the other side gave up in the meantime is nothing it could know.
             self._watch_timer = self._later(self._network.patience, self._look)
 
     def _unreachable(self) -> bool:
@@ -407,6 +442,7 @@ class MemoryConnection(Connection):
         return gone or self._network.is_cut(self.host, self.remote_host)
 
     def _look(self) -> None:
+        self._watch_timer = None
         if self._unreachable():
             self.end(Broken.PATH_LOST, clean=False)
 

@@ -33,6 +33,7 @@ class MemoryNetwork:
       is held back for up to four delays more;
     - `rate`: bytes a second that one side of a connection can send, None for no bound;
     - `retransmit_after`: seconds until an unacknowledged datagram is sent again, doubled each time;
+    - `lossy`: whether connections have a lossy channel too, whose datagrams meet all of this as they are;
     - `patience`: seconds without an answer after which a side gives a connection up, as ICE does.
     """
 
@@ -48,6 +49,7 @@ class MemoryNetwork:
         rate: float | None = None,
         retransmit_after: float = 0.2,
         patience: float = 30.0,
+        lossy: bool = True,
     ) -> None:
         self.delay = delay
         self.jitter = jitter
@@ -57,6 +59,7 @@ class MemoryNetwork:
         self.rate = rate
         self.retransmit_after = retransmit_after
         self.patience = patience
+        self.lossy = lossy
         self.counts = NetworkCounts()
         self._seed = seed
         # Not for secrets: the point is that it can be repeated.

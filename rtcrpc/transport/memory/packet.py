@@ -13,12 +13,13 @@ class Kind(Enum):
 
     OPEN = "open"
     MESSAGE = "message"
+    LOSSY = "lossy"
     CLOSE = "close"
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One message, or the first or last packet of a side; `number` counts up from 0 on each side."""
+    """One message, or the first or last packet of a side; `number` counts up from 0 on each side, and is -1 for what may be lost."""
 
     number: int
     kind: Kind
@@ -27,7 +28,7 @@ class Packet:
     @property
     def size(self) -> int:
         """Bytes of the message; what opens and closes counts for nothing."""
-        return size_of(self.data) if self.kind is Kind.MESSAGE else 0
+        return size_of(self.data) if self.kind in (Kind.MESSAGE, Kind.LOSSY) else 0
 
 
 def size_of(data: bytes | str) -> int:

@@ -1,4 +1,4 @@
-"""A connection over aiortc: descriptions in and out, frames in and out, and one end whatever happens.
+"""A connection over aiortc: descriptions in and out, frames in and out on two channels, and one end whatever happens.
 
 It opens, or breaks, within `DIAL_SECONDS` after it has both descriptions.
 """
@@ -11,10 +11,17 @@ from collections.abc import Coroutine
 from enum import Enum
 from typing import Any, Final
 
-from aiortc import RTCCertificate
+from aiortc import RTCCertificate, RTCDataChannel
 
 from rtcrpc.errors import ConnectionLost, ProtocolError, TooLarge
-from rtcrpc.limits import CHANNEL_BUFFER, DIAL_SECONDS, HANDSHAKE_MESSAGES, MAX_CANDIDATES
+from rtcrpc.limits import (
+    CHANNEL_BUFFER,
+    DIAL_SECONDS,
+    HANDSHAKE_MESSAGES,
+    LOSSY_BUFFER,
+    LOSSY_FRAME,
+    MAX_CANDIDATES,
+)
 from rtcrpc.transport.base import (
     CLOSED_HERE,
     CLOSED_THERE,
@@ -63,6 +70,7 @@ class WebRtcConnection(Connection):
         fingerprint: bytes,
         *,
         trickle: bool = True,
+        lossy: bool = True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._teller = Teller(events, lambda: self._end(Broken.SINK, clean=False))
@@ -83,13 +91,17 @@ class WebRtcConnection(Connection):
         self._channel_closed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._stack = Stack(settings, certificate, self._candidate_found, self._violated)
+        self._stack = Stack(settings, certificate, self._candidate_found, self._violated, lossy=lossy)
         channel = self._stack.channel
         channel.bufferedAmountLowThreshold = LOW_MARK
         channel.on("open", self._channel_opened)
         channel.on("message", self._message_received)
         channel.on("bufferedamountlow", self._buffered_amount_low)
         channel.on("close", self._channel_gone)
+        if (lossy_channel := self._stack.lossy_channel) is not None:
+            lossy_channel.bufferedAmountLowThreshold = LOSSY_BUFFER // 2
+            lossy_channel.on("message", self._lossy_received)
+            lossy_channel.on("bufferedamountlow", self._buffered_amount_low)
         self._stack.dtls.on("statechange", self._dtls_changed)
 
     def __repr__(self) -> str:
@@ -121,6 +133,17 @@ class WebRtcConnection(Connection):
     def low_mark(self) -> int:
         """Bytes at which `buffered_amount_low` is told."""
         return LOW_MARK
+
+    @property
+    def lossy(self) -> bool:
+        """Whether there is the lossy channel, and the other side's SCTP knows how to skip what is lost."""
+        return self._stack.lossy
+
+    @property
+    def lossy_buffered_amount(self) -> int:
+        """Bytes in the lossy channel's buffer."""
+        channel = self._stack.lossy_channel
+        return 0 if channel is None else channel.bufferedAmount
 
     async def path(self) -> Path | None:
         """The nominated pair of candidates."""
@@ -279,6 +302,10 @@ class WebRtcConnection(Connection):
             else:
                 self._early_messages.append(data)
 
+    def _lossy_received(self, data: bytes | str) -> None:
+        if self._stage in (_Stage.OPEN, _Stage.CLOSING):
+            self._teller.lossy(data)
+
     def _buffered_amount_low(self) -> None:
         if self._sending:
             # Told from inside `send`, it would have the owner send before it is done sending.
@@ -314,9 +341,20 @@ class WebRtcConnection(Connection):
         size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
         if size > self._max_message_size:
             raise TooLarge(f"a frame has at most {self._max_message_size} bytes here, got {size}")
+        self._hand_over(self._stack.channel, data)
+
+    def send_lossy(self, data: bytes) -> None:
+        """Give a frame to the lossy channel."""
+        if len(data) > LOSSY_FRAME:
+            raise TooLarge(f"a frame that may be lost has at most {LOSSY_FRAME} bytes, got {len(data)}")
+        channel = self._stack.lossy_channel
+        if channel is not None and self.lossy and self._stage is _Stage.OPEN and channel.readyState == "open":
+            self._hand_over(channel, data)
+
+    def _hand_over(self, channel: RTCDataChannel, data: bytes | str) -> None:
         self._sending = True
         try:
-            self._stack.channel.send(data)
+            channel.send(data)
         finally:
             self._sending = False
 

@@ -43,7 +43,8 @@ class WebRtcTransport:
     - `host_addresses`: the addresses of this machine on which to listen. By default all but loopback, or
       loopback where there is no other; `loopback_addresses` for peers on this machine only;
     - `trickle`: give descriptions out at once and tell of the candidates that servers find as they come.
-      Without it a description waits for them, as signaling that carries only descriptions needs.
+      Without it a description waits for them, as signaling that carries only descriptions needs;
+    - `lossy`: have the lossy channel too (protocol section 3).
     """
 
     name = "webrtc"
@@ -54,10 +55,12 @@ class WebRtcTransport:
         candidate_filter: CandidateFilter | None = None,
         host_addresses: Callable[[], Sequence[str]] = default_host_addresses,
         trickle: bool = True,
+        lossy: bool = True,
     ) -> None:
         self._filter = candidate_filter or CandidateFilter()
         self._host_addresses = host_addresses
         self._trickle = trickle
+        self._lossy = lossy
 
     def create(self, events: ConnectionEvents, ice_servers: Sequence[IceServer]) -> Connection:
         """Make a connection on the running loop. Without servers only this machine's addresses are used."""
@@ -69,4 +72,5 @@ class WebRtcTransport:
             certificate,
             bytes.fromhex(value.replace(":", "")),
             trickle=self._trickle,
+            lossy=self._lossy,
         )

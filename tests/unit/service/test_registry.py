@@ -312,20 +312,9 @@ def test_names_that_are_not(registry: Registry, name: Any, words: str) -> None:
     assert len(registry) == 0
 
 
-def generator() -> Iterator[int]:
-    yield 1
-
-
-async def async_generator() -> AsyncIterator[int]:
-    yield 1
-
-
 @pytest.mark.parametrize(
     ("target", "arguments", "words"),
     [
-        (generator, {}, "expected a function that returns one value, got a generator; return a list"),
-        (async_generator, {}, "expected a function that returns one value, got a generator; return a list"),
-        (functools.partial(async_generator), {"name": "g"}, "got a generator"),
         (lambda: 1, {}, "no name of its own"),
         (functools.partial(scale), {}, "no name of its own"),
         (Arm, {}, r"got a class; mark methods with rtcrpc.expose and then call registry.expose\(Arm\(...\)\)"),
@@ -351,7 +340,6 @@ def test_what_is_refused(registry: Registry, target: Any, arguments: dict[str, A
     [
         (Arm, "got the class Arm"),
         (Arm(), "got a Arm"),
-        (generator, "return a list of the items"),
         (property(scale), "got a property"),
         (lambda: 1, "no name of its own"),
     ],
@@ -361,13 +349,35 @@ def test_what_the_mark_refuses(target: Any, words: str) -> None:
         expose(target)
 
 
-def test_a_method_that_streams_is_refused_where_it_is_written() -> None:
-    with pytest.raises(ExposeError, match=r"Camera\.frames: expected a function that returns one value"):
+def test_generators_are_functions_whose_result_is_a_stream(registry: Registry) -> None:
+    class Camera:
+        @expose
+        async def frames(self) -> AsyncIterator[bytes]:
+            yield b""
 
-        class Camera:
-            @expose
-            async def frames(self) -> AsyncIterator[bytes]:
-                yield b""
+        @expose
+        def lines(self) -> Iterator[int]:
+            yield 1
+
+        @expose
+        async def anything(self, n: int):  # type: ignore[no-untyped-def]
+            yield n
+
+    async def loose() -> AsyncIterator[int]:
+        yield 1
+
+    registry.expose(Camera())
+    registry.expose(functools.partial(loose), name="partial")
+    kinds = {made.name: (made.kind, made.is_generator) for made in registry}
+    assert kinds == {
+        "frames": ("async", True),
+        "lines": ("sync", True),
+        "anything": ("async", True),
+        "partial": ("async", True),
+    }
+    results = {made["name"]: made["result"]["schema"] for made in registry.openrpc()["methods"]}
+    assert results["lines"] == results["partial"] == {"type": "object", "x-stream": True, "items": {"type": "integer"}}
+    assert results["anything"] == {"type": "object", "x-stream": True, "items": {}}
 
 
 def test_duplicates(registry: Registry) -> None:

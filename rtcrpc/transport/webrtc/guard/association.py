@@ -1,9 +1,13 @@
-"""The SCTP association of one channel, with bounds on what a peer can make it hold and do.
+"""The SCTP association of the agreed channels, with bounds on what a peer can make it hold and do.
 
 aiortc collects a message for as long as it goes on, takes any number of channels, and reads chunks in
 ways that a hostile peer can turn into endless loops or into work without measure. `GuardedAssociation`
-takes its receive path over. Only one reliable, ordered stream is agreed, so chunks are put together in
+takes its receive path over. Only one reliable, ordered stream is agreed, so its chunks are put together in
 the order of their TSNs: what arrives early waits in a table, and each byte is touched once.
+
+Beside it there may be the lossy stream: a message of one chunk is delivered when it comes, whatever is
+missing before it, and what the sender gives up (FORWARD TSN, RFC 3758) is not waited for. Nothing of the
+reliable stream can be given up: its messages are numbered.
 
 Acknowledgements are delayed as RFC 9260 section 6.2 allows, and travel with the data that goes the other
 way: an answer to a call then acknowledges the call, and half the packets of a conversation are saved.
@@ -25,6 +29,7 @@ from aiortc import RTCDataChannel, RTCDtlsTransport, RTCSctpTransport
 from aiortc.rtcsctptransport import (
     SCTP_DATA_FIRST_FRAG,
     SCTP_DATA_LAST_FRAG,
+    SCTP_DATA_UNORDERED,
     SCTP_MAX_PACKET_LENGTH,
     WEBRTC_BINARY,
     WEBRTC_BINARY_EMPTY,
@@ -41,7 +46,8 @@ from aiortc.rtcsctptransport import (
     serialize_packet,
 )
 
-from rtcrpc.transport.base import CHANNEL_ID
+from rtcrpc.limits import LOSSY_FRAME
+from rtcrpc.transport.base import CHANNEL_ID, LOSSY_ID
 from rtcrpc.transport.webrtc.guard.early import EarlyChunks
 from rtcrpc.transport.webrtc.sdp import LOCAL_MAX_MESSAGE_SIZE
 
@@ -67,8 +73,14 @@ ACK_SECONDS: Final = 0.02
 """How long an acknowledgement waits for data to travel with. The RFC allows 0.2; a sender that has little under way
 would stand still for so long."""
 
+QUEUE_SECONDS: Final = 0.015
+MIN_WINDOW: Final = 128 * 1024
+LEAST_RTT_SECONDS: Final = 10.0
+
 _ROOM_BESIDE_SACK: Final = SCTP_MAX_PACKET_LENGTH - 12 - 16 - 16
 """Bytes of data that fit a packet beside an acknowledgement without gaps."""
+
+_WHOLE: Final = SCTP_DATA_FIRST_FRAG | SCTP_DATA_LAST_FRAG
 
 _TSNS: Final = 2**32
 _HALF: Final = 2**31
@@ -111,17 +123,18 @@ class _Bundle(Chunk):
 
 
 class GuardedAssociation(RTCSctpTransport):
-    """An association that carries channel `CHANNEL_ID` and nothing else.
+    """An association that carries channel `CHANNEL_ID`, with `lossy` channel `LOSSY_ID` too, and nothing else.
 
     `closed_by_peer` is true once the peer has asked to close the channel, `channel_reset` once both sides
     have closed it. `on_violation` is told once, with what the peer did; nothing is read from it
     afterwards.
     """
 
-    def __init__(self, transport: RTCDtlsTransport, on_violation: Callable[[str], None]) -> None:
+    def __init__(self, transport: RTCDtlsTransport, on_violation: Callable[[str], None], *, lossy: bool) -> None:
         super().__init__(transport)
-        # Nothing may be skipped on a reliable channel, so the extension that skips is not offered.
-        self._local_partial_reliability = False
+        # Nothing may be skipped on a reliable channel, so where there is no other the extension that skips is not offered.
+        self._local_partial_reliability = lossy
+        self._lossy = lossy
         self._advertised_rwnd = WINDOW  # announced at the start; later ones are counted in _send_sack
         self._on_violation = on_violation
         self._violated = False
@@ -130,8 +143,13 @@ class GuardedAssociation(RTCSctpTransport):
         self._early = EarlyChunks(MAX_HELD - LOCAL_MAX_MESSAGE_SIZE)
         self._partial: bytearray | None = None
         self._partial_kind = 0
+        self._next_message = 0  # of the reliable stream, in 16 bits
+        self._lossy_partial: bytearray | None = None
         self._packets_to_ack = 0
         self._gaps_told = False
+        self._least_rtt: float | None = None
+        self._least_rtt_at = 0.0
+        self._held_back_until = 0.0
         self._ack_timer: asyncio.TimerHandle | None = None
         self.closed_by_peer = False
         self.channel_reset = False
@@ -139,7 +157,7 @@ class GuardedAssociation(RTCSctpTransport):
     @property
     def held(self) -> int:
         """Bytes held that are not yet a message, with what it costs to hold them."""
-        return self._early.cost + len(self._partial or b"")
+        return self._early.cost + len(self._partial or b"") + len(self._lossy_partial or b"")
 
     @property
     def smoothed_rtt(self) -> float | None:
@@ -182,7 +200,7 @@ class GuardedAssociation(RTCSctpTransport):
             await self._send_chunk(CookieAckChunk())
             return
         if isinstance(chunk, ForwardTsnChunk):
-            self._violation("skipped data on a reliable channel")
+            await self._skip(chunk)
             return
         await super()._receive_chunk(chunk)
 
@@ -198,6 +216,18 @@ class GuardedAssociation(RTCSctpTransport):
                 return
             last = end
         await super()._receive_sack_chunk(chunk)
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Send less where packets wait on their way: a small message would wait behind all of them."""
+        rtt, now = self._srtt, self._loop.time()
+        if rtt is None or self._flight_size < MIN_WINDOW:
+            return
+        if self._least_rtt is None or rtt < self._least_rtt or now - self._least_rtt_at > LEAST_RTT_SECONDS:
+            self._least_rtt, self._least_rtt_at = rtt, now
+        if rtt - self._least_rtt > QUEUE_SECONDS and now >= self._held_back_until:
+            self._held_back_until = now + rtt
+            self._cwnd = self._ssthresh = max(MIN_WINDOW, self._cwnd * 3 // 4)
 
     async def _send_chunk(self, chunk: Chunk) -> None:
         try:
@@ -222,25 +252,71 @@ class GuardedAssociation(RTCSctpTransport):
         if ahead >= _HALF or self._taken + ahead in self._early:
             if len(self._sack_duplicates) < MAX_DUPLICATES:
                 self._sack_duplicates.append(chunk.tsn)
-        elif chunk.stream_id != CHANNEL_ID:
+        elif chunk.stream_id not in (CHANNEL_ID, LOSSY_ID):
             self._violation(f"opened a channel that was not agreed (stream {chunk.stream_id})")
+        elif ahead and chunk.stream_id == LOSSY_ID:
+            message, is_whole = chunk.user_data, chunk.flags & _WHOLE == _WHOLE
+            if is_whole:
+                chunk.user_data = b""  # what stays in the table is that it came
+            if self._early.add(self._taken + ahead, chunk) and is_whole:
+                self._deliver_lossy(chunk.protocol, message)
         elif ahead:
             # Without room it is dropped unacknowledged, and comes again when what it overtook has come.
             self._early.add(self._taken + ahead, chunk)
         else:
             self._take(chunk)
-            while not self._violated and (following := self._early.pop(self._taken)) is not None:
-                self._take(following)
-            await self._reset_deferred_streams()
+            await self._take_following()
+
+    async def _take_following(self) -> None:
+        while not self._violated and (following := self._early.pop(self._taken)) is not None:
+            self._take(following)
+        await self._reset_deferred_streams()
+
+    async def _skip(self, chunk: ForwardTsnChunk) -> None:
+        """The sender has given up what is missing up to a TSN (RFC 3758 section 3.6)."""
+        # It names the messages of ordered streams that it skips; where it keeps quiet about one, their numbers tell.
+        if not self._lossy or any(stream != LOSSY_ID for stream, _ in chunk.streams):
+            self._violation("skipped data on a reliable channel")
+            return
+        if self._last_received_tsn is None:
+            return
+        self._sack_needed = True
+        ahead = (chunk.cumulative_tsn - self._last_received_tsn) % _TSNS
+        if not 0 < ahead < _HALF:
+            return
+        end = self._taken + ahead
+        while not self._violated and (first := self._early.first) is not None and first < end:
+            if first != self._taken:
+                self._lossy_partial = None
+                self._taken = first
+            if (came := self._early.pop(first)) is not None:
+                self._take(came)
+        if self._taken != end:
+            self._lossy_partial = None
+            self._taken = end
+        self._last_received_tsn = chunk.cumulative_tsn
+        await self._take_following()
 
     def _take(self, chunk: DataChunk) -> None:
         self._last_received_tsn = chunk.tsn
         self._taken += 1
+        if chunk.stream_id == LOSSY_ID:
+            self._take_lossy(chunk)
+            return
         first = chunk.flags & SCTP_DATA_FIRST_FRAG
         last = chunk.flags & SCTP_DATA_LAST_FRAG
+        if chunk.flags & SCTP_DATA_UNORDERED:
+            self._violation("sent data out of order on an ordered channel")
+            return
         if bool(first) is not (self._partial is None):
             self._violation("sent parts of a message that don't follow one another")
-        elif first and last:
+            return
+        if chunk.stream_seq != self._next_message:
+            self._violation("skipped data on a reliable channel")
+            return
+        if last:
+            self._next_message = (self._next_message + 1) % 2**16
+        if first and last:
             self._deliver(chunk.protocol, chunk.user_data)
         elif self._partial is None:
             self._partial = bytearray(chunk.user_data)
@@ -252,6 +328,31 @@ class GuardedAssociation(RTCSctpTransport):
             if last:
                 message, self._partial = bytes(self._partial), None
                 self._deliver(self._partial_kind, message)
+
+    def _take_lossy(self, chunk: DataChunk) -> None:
+        first, last = chunk.flags & SCTP_DATA_FIRST_FRAG, chunk.flags & SCTP_DATA_LAST_FRAG
+        if first and last:
+            if chunk.user_data:  # else it was delivered when it came
+                self._deliver_lossy(chunk.protocol, chunk.user_data)
+        elif first:
+            self._lossy_partial = bytearray(chunk.user_data)
+        elif self._lossy_partial is not None:
+            # (Some stacks split even a short message, to fill a packet.)
+            self._lossy_partial += chunk.user_data
+            if len(self._lossy_partial) > LOSSY_FRAME:
+                self._lossy_partial = None
+            elif last:
+                message, self._lossy_partial = bytes(self._lossy_partial), None
+                self._deliver_lossy(chunk.protocol, message)
+
+    def _deliver_lossy(self, kind: int, data: bytes) -> None:
+        if kind == WEBRTC_DCEP:
+            self._violation("opened a channel that was not agreed")
+            return
+        channel = self._data_channels.get(LOSSY_ID)
+        # Nothing but bytes is agreed there, and nothing that comes there is worth an end. Without the channel it is dropped too.
+        if channel is not None and kind == WEBRTC_BINARY:
+            channel.emit("message", data)
 
     def _deliver(self, kind: int, data: bytes) -> None:
         if kind == WEBRTC_DCEP:
@@ -342,7 +443,7 @@ class GuardedAssociation(RTCSctpTransport):
     def _data_channel_close(self, channel: RTCDataChannel) -> None:
         if self._packets_to_ack:
             self._ack_due()  # the other side may be waiting for nothing else before it closes, too
-        if channel.id in self._data_channel_inbound_reset:
+        if channel.id == CHANNEL_ID and CHANNEL_ID in self._data_channel_inbound_reset:
             self.closed_by_peer = True
         super()._data_channel_close(channel)
 

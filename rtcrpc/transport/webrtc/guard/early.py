@@ -38,6 +38,11 @@ class EarlyChunks:
         """Bytes held, with what it takes to hold them."""
         return self.data_bytes + len(self._chunks) * CHUNK_COST
 
+    @property
+    def first(self) -> int | None:
+        """The first position in the table; None where it is empty."""
+        return self._starts[0] if self._starts else None
+
     def add(self, position: int, chunk: DataChunk) -> bool:
         """Keep a chunk whose position is not in the table yet; false where there is no room for it."""
         if self.cost + len(chunk.user_data) + CHUNK_COST > self._limit:

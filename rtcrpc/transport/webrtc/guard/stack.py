@@ -1,4 +1,4 @@
-"""The layers of one connection, put together from aiortc's parts: ICE, DTLS, SCTP, channel.
+"""The layers of one connection, put together from aiortc's parts: ICE, DTLS, SCTP, channels.
 
 `RTCPeerConnection` is left out on purpose. It parses descriptions for media, makes a certificate each
 time, waits for servers that don't answer, and gives no way in; its parts, which it exports, do.
@@ -34,7 +34,15 @@ from aiortc.rtcdtlstransport import RTCDtlsFingerprint
 from aiortc.rtcicetransport import RTCIceParameters
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from rtcrpc.transport.base import CHANNEL_ID, CHANNEL_LABEL, CHANNEL_PROTOCOL, Path
+from rtcrpc.transport.base import (
+    CHANNEL_ID,
+    CHANNEL_LABEL,
+    CHANNEL_PROTOCOL,
+    LOSSY_ID,
+    LOSSY_LABEL,
+    LOSSY_PROTOCOL,
+    Path,
+)
 from rtcrpc.transport.webrtc.candidates import IceCandidate
 from rtcrpc.transport.webrtc.guard.association import GuardedAssociation
 from rtcrpc.transport.webrtc.guard.ice import GuardedIce, IceSettings
@@ -115,7 +123,10 @@ class _DataOnlyDtls(RTCDtlsTransport):
 
 
 class Stack:
-    """The layers of one connection. All methods run on the loop on which it was made."""
+    """The layers of one connection. All methods run on the loop on which it was made.
+
+    `lossy_channel` is None where none was asked for.
+    """
 
     def __init__(
         self,
@@ -123,6 +134,8 @@ class Stack:
         certificate: RTCCertificate,
         on_candidate: Callable[[IceCandidate | None], None],
         on_violation: Callable[[str], None],
+        *,
+        lossy: bool,
     ) -> None:
         guard_ice, guard_sctp = _guards()
         self._ice: GuardedIce | None = None
@@ -137,7 +150,7 @@ class Stack:
         self.dtls = dtls_class(self.ice, [certificate])
         self._association: GuardedAssociation | None = None
         if guard_sctp:
-            self._association = GuardedAssociation(self.dtls, on_violation)
+            self._association = GuardedAssociation(self.dtls, on_violation, lossy=lossy)
         self.sctp: RTCSctpTransport = self._association or RTCSctpTransport(self.dtls)
         # A guarded association never comes to this; a plain one does, and the rule is the same.
         self.sctp.on("datachannel", lambda channel: on_violation("opened a channel that was not agreed"))
@@ -145,6 +158,17 @@ class Stack:
             self.sctp,
             RTCDataChannelParameters(label=CHANNEL_LABEL, protocol=CHANNEL_PROTOCOL, negotiated=True, id=CHANNEL_ID),
         )
+        self.lossy_channel: RTCDataChannel | None = None
+        if lossy:
+            parameters = RTCDataChannelParameters(
+                label=LOSSY_LABEL,
+                protocol=LOSSY_PROTOCOL,
+                negotiated=True,
+                id=LOSSY_ID,
+                ordered=False,
+                maxRetransmits=0,
+            )
+            self.lossy_channel = RTCDataChannel(self.sctp, parameters)
 
     # -- before ------------------------------------------------------------------------------------------
 
@@ -226,6 +250,11 @@ class Stack:
         if self._ice is None:
             return None
         return self._ice.path(None if self._association is None else self._association.smoothed_rtt)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether messages may be given up: both sides must know how (RFC 3758 section 3.3). Valid once the channel is open."""
+        return self.lossy_channel is not None and self.sctp._remote_partial_reliability
 
     @property
     def path_lost(self) -> bool:

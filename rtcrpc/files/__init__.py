@@ -1,0 +1,1 @@
+"""Files as values: named, sized and checked streams of bytes (protocol section 10.1)."""
