@@ -11,7 +11,7 @@ export interface RemoteInfo {
   readonly name: string;
   readonly level: number;
   readonly features: ReadonlySet<string>;
-  /** The version of the protocol in use; 0 for a peer of level 0. */
+  /** The version of the protocol in use. */
   readonly version: number;
 }
 

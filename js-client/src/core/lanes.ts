@@ -59,6 +59,16 @@ export class Lanes {
     return this.#queuedBytes;
   }
 
+  /** Whether small messages wait behind those of control. */
+  get hasCalls(): boolean {
+    return this.#calls.size > 0;
+  }
+
+  /** Messages of control that wait. More than a few mean that the channel takes nothing. */
+  get waitingControl(): number {
+    return this.#control.size;
+  }
+
   /** Something that may not wait: handshake, ping, pong, cancel, bye. */
   pushControl(data: Uint8Array | string): Outgoing {
     return this.#push(this.#control, data);
@@ -78,19 +88,21 @@ export class Lanes {
     return true;
   }
 
-  /** Sends `data` as control, behind what is left of `message`. */
+  /** Sends `data` as control, but not before `message` has left. */
   pushBehind(message: Outgoing, data: Uint8Array | string): void {
     if (message.isUnfinished) message.onSent.push(new Outgoing(data, sizeOf(data)));
-    else this.pushControl(data);
+    else if (message.isStarted) this.pushControl(data);
+    else this.pushCall(data); // it waits among the calls, which leave in order
   }
 
-  /** Forgets everything but control: the session ends. */
-  clearCalls(): void {
-    this.#calls.clear();
+  /** Forgets what waits, except what is to be kept; what travels in parts is never kept. */
+  clear({ keepControl = false, keepCalls = false } = {}): void {
+    if (!keepControl) this.#control.clear();
+    if (!keepCalls) this.#calls.clear();
     this.#bulk.clear();
     this.#active.length = 0;
     this.#queuedBytes = 0;
-    for (const { size } of this.#control) this.#queuedBytes += size;
+    for (const { size } of [...this.#control, ...this.#calls]) this.#queuedBytes += size;
   }
 
   /** Frames of about `budget` bytes together: at least one where there is one and `budget` is positive; the last may pass the budget. */

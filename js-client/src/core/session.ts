@@ -20,7 +20,9 @@ import {
   errorFromWire,
   HandshakeError,
   IdentityMismatch,
+  type LocalError,
   ProtocolError,
+  ResourceExhausted,
   RtcRpcError,
   TooLarge,
   VersionMismatch,
@@ -31,6 +33,7 @@ import {
   batch,
   type Envelope,
   errorResponse,
+  type ErrorResponse,
   type Id,
   type Malformed,
   type Message,
@@ -51,6 +54,8 @@ import { Lanes, type Outgoing } from "./lanes.js";
 
 const SIGNATURE_BYTES = 64;
 const MAX_REASON = 500; // characters of a bye's reason, ours and theirs
+const MAX_WAITING_CONTROL = 64;
+const MAX_REFUSALS = 1 << 20; // bytes of refusals that wait in the lanes, for a peer that asks and does not read
 
 /** How far the two have come. */
 export type SessionState = "hello" | "proving" | "verifying" | "signing" | "ready" | "closed";
@@ -123,7 +128,7 @@ export interface SessionOptions {
   /** SHA-256 of the DTLS certificates in use, 32 bytes each. */
   readonly localFingerprint: Uint8Array;
   readonly remoteFingerprint: Uint8Array;
-  /** Bytes that the channel takes as one message. */
+  /** Bytes that the channel takes as one message; 0: any. */
   readonly maxMessageSize: number;
 }
 
@@ -141,9 +146,12 @@ interface Call {
   readonly deadline: number;
   /** Null while it waits for room at the other side. */
   outgoing: Outgoing | null;
-  /** It travels with others, and can't be taken back without them. */
-  readonly isInBatch: boolean;
+  /** The ids of the batch that it travels in, and can't be taken out of; null where it travels alone. */
+  readonly batch: Group | null;
 }
+
+/** The ids of calls that go out together: those of a batch, or one. */
+type Group = readonly number[];
 
 /** The answers to one batch, until all of them are there. */
 interface BatchAnswer {
@@ -151,12 +159,14 @@ interface BatchAnswer {
   missing: number;
 }
 
-/** A request that we owe an answer. */
-interface Served {
-  /** It came as text, and is answered as text: its id may be one that MessagePack has no place for. */
+/** How an answer goes: one that was asked for in text goes in text, as its id may be one that MessagePack has no place for. */
+interface Reply {
   readonly isText: boolean;
   readonly batch: BatchAnswer | null;
 }
+
+const AS_BYTES: Reply = { isText: false, batch: null };
+const AS_TEXT: Reply = { isText: true, batch: null };
 
 /** One session on one connection. */
 export class Session {
@@ -168,7 +178,8 @@ export class Session {
   readonly #ours: Side;
   readonly #theirFingerprint: Uint8Array;
   readonly #hello: Hello;
-  readonly #maxMessageSize: number;
+  /** Bytes that the channel takes as one message. */
+  readonly #channelLimit: number;
   readonly #json = new JsonCodec();
   #msgpack: MessagePackCodec | null = null;
   #state: SessionState = "hello";
@@ -186,14 +197,16 @@ export class Session {
   #nextId = 1;
   readonly #calls = new Map<number, Call>();
   /** Calls that wait for room at the other side, in order. */
-  readonly #waiting = new Set<number>();
+  readonly #waiting = new Set<Group>();
   /** Calls that we gave up and the other side may still be at: they take up room there until it answers. */
   readonly #abandoned = new Set<number>();
   #open = 0;
   /** No call's deadline is before this. */
   #firstDeadline = Infinity;
-  readonly #serving = new Map<Id, Served[]>();
+  /** The requests that we owe an answer. (A peer of level 0 may use an id again while it is open.) */
+  readonly #serving = new Map<Id, Reply[]>();
   #servingCount = 0;
+  #refusalBytes = 0;
   #tokens = 0;
   #heardAt: number;
   #pingNumber = 0;
@@ -207,7 +220,8 @@ export class Session {
     this.#config = config;
     this.#room = room;
     this.#pin = typeof pin === "string" ? new Set([pin]) : pin;
-    this.#maxMessageSize = maxMessageSize;
+    // A `max-message-size` of 0 means that there is none (RFC 8841 section 6.1).
+    this.#channelLimit = maxMessageSize || config.maxMessage;
     this.#hello = makeHello({
       key: peerId,
       nonce: entropy(NONCE_BYTES),
@@ -221,7 +235,7 @@ export class Session {
     });
     this.#ours = { key: peerId, nonce: this.#hello.nonce, fingerprint: localFingerprint, hello: buildHello(this.#hello) };
     this.#theirFingerprint = remoteFingerprint;
-    this.#lanes = new Lanes({ maxFrame: Math.min(config.maxFrame, maxMessageSize), coalesce: config.coalesceBytes });
+    this.#lanes = new Lanes({ maxFrame: Math.min(config.maxFrame, this.#channelLimit), coalesce: config.coalesceBytes });
     this.#reader = new FrameReader(config);
     this.#handshakeDeadline = now + config.handshakeSeconds;
     this.#heardAt = now;
@@ -342,35 +356,47 @@ export class Session {
   ): number {
     this.#requireReady(method);
     const id = this.#nextId;
-    const all = timeout === null || !this.#speaks ? meta : { ...meta, timeout: Math.max(1, Math.round(timeout * 1000)) };
-    const data = this.#encode(request(id, checkedMethod(method), params, all));
+    const data = this.#encode(request(id, checkedMethod(method), params, this.#metaOf(meta, timeout)));
     this.#nextId++;
     this.#now = now;
-    const call: Call = { data, timeout, deadline: timeout === null ? Infinity : now + timeout, outgoing: null, isInBatch: false };
-    this.#calls.set(id, call);
-    this.#firstDeadline = Math.min(this.#firstDeadline, call.deadline);
-    if (this.#open < this.#theirWindow) this.#sendCall(call);
-    else this.#waiting.add(id);
+    const call = this.#addCall(id, data, timeout, null);
+    if (this.#open < this.#theirWindow && this.#waiting.size === 0) {
+      call.outgoing = this.#lanes.pushCall(data);
+      this.#open++;
+    } else {
+      this.#waiting.add([id]);
+    }
     return id;
   }
 
-  /** Several calls in one JSON-RPC batch, where the session speaks JSON; returns the ids of those that want an answer. */
-  sendBatch(items: readonly BatchItem[], { now }: { readonly now: number }): number[] {
+  /**
+   * Several calls in one JSON-RPC batch, where the session speaks JSON; returns the ids of those that want an answer.
+   *
+   * Waits as a whole until the other's `maxInFlight` has room for all of it. Throws as `sendRequest` does, and `ResourceExhausted` for more
+   * than fit a batch or the other's window.
+   */
+  sendBatch(items: readonly BatchItem[], { now, timeout = null }: { readonly now: number; readonly timeout?: number | null }): number[] {
     this.#requireReady("a batch");
     if (this.#msgpack !== null) throw new ProtocolError("batches are of JSON only: in MessagePack calls share frames by themselves");
+    const most = Math.min(limits.MAX_BATCH, this.#theirWindow);
+    if (items.length < 1 || items.length > most) throw new ResourceExhausted(`expected 1 to ${most} messages in a batch, got ${items.length}`, false);
     const ids: number[] = [];
     const messages = items.map(({ method, params, notify = false }) => {
       if (notify) return notification(checkedMethod(method), params);
       const id = this.#nextId + ids.length;
       ids.push(id);
-      return request(id, checkedMethod(method), params);
+      return request(id, checkedMethod(method), params, this.#metaOf(NO_META, timeout));
     });
     const data = this.#encode(batch(messages));
     this.#nextId += ids.length;
     this.#now = now;
-    const outgoing = this.#lanes.pushCall(data);
-    for (const id of ids) this.#calls.set(id, { data, timeout: null, deadline: Infinity, outgoing, isInBatch: true });
-    this.#open += ids.length;
+    for (const id of ids) this.#addCall(id, data, timeout, ids);
+    if (ids.length === 0) {
+      this.#lanes.pushCall(data);
+    } else {
+      this.#waiting.add(ids);
+      this.#release();
+    }
     return ids;
   }
 
@@ -395,19 +421,26 @@ export class Session {
   /** Tells; nothing comes back. Throws as `sendRequest` does. */
   sendNotification(method: string, params: Params, meta: Meta = NO_META): void {
     this.#requireReady(method);
-    this.#lanes.pushCall(this.#encode(notification(checkedMethod(method), params, meta)));
+    this.#lanes.pushCall(this.#encode(notification(checkedMethod(method), params, this.#metaOf(meta, null))));
   }
 
-  /** Presents what entitles us; goes out before any call made later (protocol section 6.1). */
+  /** Presents what entitles us; goes out before any call made later (protocol section 6.1). Throws `TooLarge` for what is no token. */
   sendToken(token: string): void {
     this.#requireReady("rpc.token");
+    if (utf8Length(token) > limits.TOKEN_LENGTH) throw new TooLarge(`token: expected at most ${limits.TOKEN_LENGTH} bytes, got more`, false);
     this.#lanes.pushCall(this.#encode(notification("rpc.token", { token })));
   }
 
   /** Says bye and ends; send what `dataToSend` still gives, then close the connection. */
   close(code: number, reason: string, now: number): void {
     this.#now = now;
-    this.#sayBye(code, reason);
+    if (code === 0) {
+      // A good end: what is small and was said before goes out before the bye. Calls that nobody will wait for don't.
+      for (const { outgoing } of this.#calls.values()) {
+        if (outgoing !== null) this.#lanes.withdraw(outgoing);
+      }
+    }
+    this.#sayBye(code, reason, code === 0);
     this.#end(code, reason, "local", new ConnectionLost(reason || "the session was closed on this side"));
   }
 
@@ -427,7 +460,9 @@ export class Session {
     }
     this.#handshakeMessages++;
     this.#handshakeBytes += size;
-    if (this.#handshakeMessages > handshakeMessages || this.#handshakeBytes > handshakeBytes) {
+    // The first frame of a level 0 peer may be a request, whole in one frame.
+    const most = this.#state === "hello" && this.#admitsLevel0 ? Math.max(handshakeBytes, limits.MAX_MESSAGE_ANONYMOUS) : handshakeBytes;
+    if (this.#handshakeMessages > handshakeMessages || this.#handshakeBytes > most) {
       throw new HandshakeError(`expected the other side to prove its key within ${handshakeMessages} messages and ${handshakeBytes} bytes`);
     }
     if (typeof frame !== "string") throw new HandshakeError("expected a text frame before the proof, got a binary one");
@@ -436,23 +471,24 @@ export class Session {
   }
 
   #receiveFirst(frame: string): void {
-    const { allowAnonymous } = this.#config;
     let envelope: Envelope | undefined;
     try {
       envelope = this.#json.decode(frame)[0];
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      if (!allowAnonymous) throw new HandshakeError("expected rpc.hello first, got no JSON-RPC message");
+      if (!this.#admitsLevel0) throw new HandshakeError("expected rpc.hello first, got no JSON-RPC message");
     }
     if (envelope?.type === "Notification" && envelope.method === "rpc.hello") {
       this.#receiveHello(frame, envelope.params);
     } else if (envelope?.type === "Notification" && envelope.method === "rpc.bye") {
       this.#receiveBye(asMap(envelope.params)); // it left before it began
-    } else if (allowAnonymous && this.#pin === null) {
+    } else if (this.#admitsLevel0) {
       this.#move("level 0 message");
-      this.remote = { peerId: null, name: "", level: 0, features: new Set(), version: 0 };
+      this.remote = { peerId: null, name: "", level: 0, features: new Set(), version: 1 };
+      // It was told no maxFrame, and knows no parts.
       this.#reader.maxMessage = Math.min(this.#config.maxMessage, limits.MAX_MESSAGE_ANONYMOUS);
-      this.#lanes.maxFrame = this.#maxMessageSize; // it knows no parts
+      this.#reader.maxFrame = this.#reader.maxMessage;
+      this.#lanes.maxFrame = this.#channelLimit;
       this.#events.push({ type: "SessionReady", peer: this.remote });
       this.#receiveFrame(frame);
     } else {
@@ -530,9 +566,14 @@ export class Session {
     return this.#state === "closed";
   }
 
+  get #admitsLevel0(): boolean {
+    // A pinned peer has a key to prove: whoever shows none is not it.
+    return this.#config.allowAnonymous && this.#pin === null;
+  }
+
   /** Whether the other side knows the reserved notifications. */
   get #speaks(): boolean {
-    return this.remote !== null && this.remote.level > 0;
+    return this.#theirHello !== null;
   }
 
   // -- once it is ready ---------------------------------------------------------------------------------
@@ -547,7 +588,7 @@ export class Session {
     if (this.#msgpack === null) throw new ProtocolError("expected text frames: MessagePack was not agreed");
     for (const message of this.#msgpack.decode(whole)) {
       if (this.#isOver()) return;
-      this.#receiveMessage(message, false, null);
+      this.#receiveMessage(message, AS_BYTES);
     }
   }
 
@@ -556,38 +597,44 @@ export class Session {
     try {
       envelopes = this.#json.decode(text);
     } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      this.#pushAnswer(errorResponse(null, error.code, error.message), true);
+      // It may have been the answer to one of our calls, which would then wait for ever.
+      if (!(error instanceof DecodeError) || (this.#msgpack === null && this.#open > 0)) throw error;
+      this.#refuseRequest(null, error.code, error.message, AS_TEXT);
       return;
     }
     for (const envelope of envelopes) {
-      if (envelope.type !== "Batch") {
-        this.#receiveMessage(envelope, true, null);
-        continue;
-      }
-      const answer: BatchAnswer = { answers: [], missing: envelope.items.filter(isOwedAnAnswer).length };
-      for (const item of envelope.items) {
-        if (this.#isOver()) return;
-        this.#receiveMessage(item, true, answer);
-      }
+      if (envelope.type === "Batch") this.#receiveBatch(envelope.items);
+      else this.#receiveMessage(envelope, AS_TEXT);
     }
   }
 
-  #receiveMessage(message: Message, isText: boolean, of: BatchAnswer | null): void {
+  #receiveBatch(items: readonly Message[]): void {
+    const reply: Reply = { isText: true, batch: { answers: [], missing: items.filter(isOwedAnAnswer).length } };
+    const answered = new Set<Group>();
+    for (const item of items) {
+      if (this.#isOver()) return;
+      const group = item.type === "Response" || item.type === "ErrorResponse" ? this.#calls.get(item.id as number)?.batch : null;
+      if (group) answered.add(group);
+      this.#receiveMessage(item, reply);
+    }
+    // A batch is answered by one batch (JSON-RPC 2.0 section 6): what is missing from it never comes.
+    for (const id of [...answered].flat()) {
+      const missing = this.#settle(id);
+      if (missing !== null) this.#fail(missing, new ProtocolError("the answer to the batch has none for this call"));
+    }
+  }
+
+  #receiveMessage(message: Message, reply: Reply): void {
     switch (message.type) {
       case "Request":
-        return this.#receiveRequest(message, isText, of);
+        return this.#receiveRequest(message, reply);
       case "Response": {
         const id = this.#settle(message.id);
         if (id !== null) this.#events.push({ type: "ResponseReceived", id, result: message.result });
         return;
       }
-      case "ErrorResponse": {
-        const id = this.#settle(message.id);
-        const { code, data } = message;
-        if (id !== null) this.#events.push({ type: "ErrorReceived", id, error: errorFromWire(code, message.message, data) });
-        return;
-      }
+      case "ErrorResponse":
+        return this.#receiveError(message);
       case "Notification": {
         const { method, params, meta } = message;
         if (method.startsWith("rpc.")) this.#receiveReserved(method, asMap(params));
@@ -595,45 +642,62 @@ export class Session {
         return;
       }
       case "Malformed":
-        return this.#receiveMalformed(message, isText, of);
+        return this.#receiveMalformed(message, reply);
     }
   }
 
-  #receiveMalformed({ id, code, message, isAnswer }: Malformed, isText: boolean, of: BatchAnswer | null): void {
-    if (!isAnswer) {
-      this.#deliver(errorResponse(id, code, message, { ran: false }), isText, of);
-      return;
+  #receiveError({ id, code, message, data }: ErrorResponse): void {
+    const settled = id === null ? this.#settleUnnamed(message) : [this.#settle(id)];
+    for (const call of settled) {
+      if (call !== null) this.#events.push({ type: "ErrorReceived", id: call, error: errorFromWire(code, message, data) });
     }
+  }
+
+  /** The calls that an error without id is for: the other side could not read the id of something that we sent. */
+  #settleUnnamed(message: string): (number | null)[] {
+    const sent = new Map<Outgoing, number[]>();
+    for (const [id, { outgoing }] of this.#calls) {
+      if (outgoing !== null) sent.set(outgoing, [...(sent.get(outgoing) ?? []), id]);
+    }
+    // Where only one thing is open, it was that.
+    if (sent.size > 1 || (sent.size > 0 && this.#abandoned.size > 0)) {
+      throw new ProtocolError(`the other side could not read one of our calls, and can't say which: ${cut(message, 200)}`);
+    }
+    return [...sent.values()].flat().map((id) => this.#settle(id));
+  }
+
+  #receiveMalformed({ id, code, message, isAnswer }: Malformed, reply: Reply): void {
+    if (!isAnswer) return this.#refuseRequest(id, code, message, reply);
     const call = this.#settle(id);
-    if (call !== null) this.#events.push({ type: "CallFailed", id: call, error: new ProtocolError(`the answer can't be read: ${message}`) });
+    if (call !== null) this.#fail(call, new ProtocolError(`the answer can't be read: ${message}`));
   }
 
-  #receiveRequest({ id, method, params, meta }: Request, isText: boolean, of: BatchAnswer | null): void {
+  #receiveRequest({ id, method, params, meta }: Request, reply: Reply): void {
     const served = this.#serving.get(id);
     if (served !== undefined && id !== null && this.#speaks) {
-      throw new ProtocolError(`expected the id of a request to be used once, got ${JSON.stringify(id)} again`);
+      throw new ProtocolError(`expected the id of a request to be used once, got ${JSON.stringify(id).slice(0, 60)} again`);
     }
-    if (served === undefined) this.#serving.set(id, [{ isText, batch: of }]);
-    else served.push({ isText, batch: of });
-    this.#servingCount++;
     const { maxInFlight } = this.#config;
-    if (this.#servingCount > maxInFlight) {
+    if (this.#servingCount >= maxInFlight) {
       const message = `expected at most ${maxInFlight} requests at a time; wait for an answer, then try again`;
-      this.#refuseRequest(id, codes.RESOURCE_EXHAUSTED, message);
-    } else if (method.startsWith("rpc.") && method !== "rpc.discover") {
-      this.#refuseRequest(id, codes.METHOD_NOT_FOUND, `there is no method ${JSON.stringify(method)}`);
-    } else {
-      this.#events.push({ type: "RequestReceived", id, method, params, meta });
+      return this.#refuseRequest(id, codes.RESOURCE_EXHAUSTED, message, reply);
     }
+    if (method.startsWith("rpc.") && method !== "rpc.discover") {
+      return this.#refuseRequest(id, codes.METHOD_NOT_FOUND, `there is no method ${JSON.stringify(method)}`, reply);
+    }
+    if (served === undefined) this.#serving.set(id, [reply]);
+    else served.push(reply);
+    this.#servingCount++;
+    this.#events.push({ type: "RequestReceived", id, method, params, meta });
   }
 
-  /** Answers the request that came last under `id`. (Earlier ones of a level 0 peer may be open under the same id.) */
-  #refuseRequest(id: Id, code: number, message: string): void {
-    const served = this.#serving.get(id)!;
-    const last = served.pop()!;
-    if (served.length === 0) this.#serving.delete(id);
-    this.#servingCount--;
-    this.#deliver(errorResponse(id, code, message, { ran: false }), last.isText, last.batch);
+  /** Answers what is not served. */
+  #refuseRequest(id: Id, code: number, message: string, reply: Reply): void {
+    if (!this.#lanes.hasCalls) this.#refusalBytes = 0;
+    const before = this.#lanes.queuedBytes;
+    this.#deliver(errorResponse(id, code, message, { ran: false }), reply);
+    this.#refusalBytes += this.#lanes.queuedBytes - before;
+    if (this.#refusalBytes > MAX_REFUSALS) throw new ResourceExhausted("expected refusals to be read, got only more to refuse");
   }
 
   #receiveReserved(method: string, members: WireMap): void {
@@ -642,8 +706,12 @@ export class Session {
       case "rpc.hello":
       case "rpc.prove":
         throw new ProtocolError(`expected ${method} once, before the first call`);
-      case "rpc.ping":
-        return this.#pushControl("rpc.pong", { n: members["n"] ?? null });
+      case "rpc.ping": {
+        // A number, not whatever it sent: that would come back at any length. And none for a peer that doesn't read them.
+        const n = members["n"];
+        if (isCount(n) && this.#lanes.waitingControl < MAX_WAITING_CONTROL) this.#pushControl("rpc.pong", { n });
+        return;
+      }
       case "rpc.pong":
         if (members["n"] === this.#pingNumber) this.#events.push({ type: "PongReceived", rtt: this.#now - this.#pingSentAt });
         return;
@@ -672,8 +740,9 @@ export class Session {
 
   #receiveBye(members: WireMap): void {
     const code = Number.isSafeInteger(members["code"]) ? (members["code"] as number) : 0;
-    const reason = typeof members["reason"] === "string" ? cut(members["reason"], MAX_REASON) : "";
-    this.#lanes.clearCalls();
+    // It ends up in logs and terminals, where an escape sequence could rewrite the line.
+    const reason = typeof members["reason"] === "string" ? cut(members["reason"], MAX_REASON).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\ufffd") : "";
+    this.#lanes.clear();
     const name = reason || (codes.CODE_NAMES.get(code) ?? String(code));
     const error =
       code === 0
@@ -688,48 +757,69 @@ export class Session {
     return this.#theirHello?.maxInFlight ?? this.#config.maxInFlight;
   }
 
-  #sendCall(call: Call): void {
-    call.outgoing = this.#lanes.pushCall(call.data);
-    this.#open++;
+  #metaOf(meta: Meta, timeout: number | null): Meta {
+    if (!this.#speaks) return NO_META; // JSON-RPC 2.0 has no such member, and a level 0 peer may refuse it
+    return timeout === null ? meta : { ...meta, timeout: Math.max(1, Math.round(timeout * 1000)) };
+  }
+
+  #addCall(id: number, data: Uint8Array | string, timeout: number | null, batch: Group | null): Call {
+    const call: Call = { data, timeout, deadline: timeout === null ? Infinity : this.#now + timeout, outgoing: null, batch };
+    this.#calls.set(id, call);
+    this.#firstDeadline = Math.min(this.#firstDeadline, call.deadline);
+    return call;
+  }
+
+  /** Sends what waits, as far as the other side's window goes. */
+  #release(): void {
+    for (const group of this.#waiting) {
+      if (this.#open + group.length > this.#theirWindow) return;
+      this.#waiting.delete(group);
+      const first = group.map((id) => this.#calls.get(id)).find((call) => call !== undefined);
+      if (first === undefined) continue;
+      const outgoing = this.#lanes.pushCall(first.data);
+      this.#open += group.length;
+      for (const id of group) {
+        const call = this.#calls.get(id);
+        if (call !== undefined) call.outgoing = outgoing;
+        else this.#abandon(id, outgoing); // given up while its batch waited: it can't be taken out of that any more
+      }
+    }
   }
 
   /** Takes the call that was answered off the list; null where nobody waits for the answer: it crossed our cancel. */
   #settle(id: Id): number | null {
     if (typeof id !== "number") return null;
-    if (this.#abandoned.delete(id)) {
-      this.#closeOne();
-      return null;
+    const isAbandoned = this.#abandoned.delete(id);
+    if (!isAbandoned) {
+      const call = this.#calls.get(id);
+      if (call === undefined || call.outgoing === null) return null;
+      this.#calls.delete(id);
     }
-    const call = this.#calls.get(id);
-    if (call === undefined || call.outgoing === null) return null;
-    this.#calls.delete(id);
-    this.#closeOne();
-    return id;
-  }
-
-  #closeOne(): void {
     this.#open--;
-    for (const id of this.#waiting) {
-      if (this.#open >= this.#theirWindow) return;
-      this.#waiting.delete(id);
-      this.#sendCall(this.#calls.get(id)!);
-    }
+    this.#release();
+    return isAbandoned ? null : id;
   }
 
-  /** Takes a call back; true where the other side can't have heard of it. */
-  #withdraw(id: number, { outgoing, isInBatch }: Call): boolean {
-    if (outgoing === null) {
-      this.#waiting.delete(id);
-      return true;
-    }
-    if (!isInBatch && this.#lanes.withdraw(outgoing)) {
-      this.#closeOne();
-      return true;
-    }
-    // The other side owes an answer still, and counts the call until then.
+  #fail(id: number, error: LocalError): void {
+    this.#events.push({ type: "CallFailed", id, error });
+  }
+
+  /** Tells the other side that nobody waits any more. It owes an answer still, and counts the call until it gives one. */
+  #abandon(id: number, outgoing: Outgoing): void {
     this.#abandoned.add(id);
     // A cancel that overtook its request would cancel nothing.
     if (this.#speaks) this.#lanes.pushBehind(outgoing, this.#encodeUnchecked(notification("rpc.cancel", { id })));
+  }
+
+  /** Takes a call back; true where the other side can't have heard of it. */
+  #withdraw(id: number, { outgoing, batch }: Call): boolean {
+    if (outgoing === null) return true; // its group is passed over when its turn comes
+    if (batch === null && this.#lanes.withdraw(outgoing)) {
+      this.#open--;
+      this.#release();
+      return true;
+    }
+    this.#abandon(id, outgoing);
     return false;
   }
 
@@ -744,7 +834,7 @@ export class Session {
       this.#calls.delete(id);
       const ran = this.#withdraw(id, call) ? false : null;
       const error = new DeadlineExceeded(`no answer within ${call.timeout} s, by this side's clock`, ran);
-      this.#events.push({ type: "CallFailed", id, error });
+      this.#fail(id, error);
     }
     this.#firstDeadline = next;
   }
@@ -759,7 +849,7 @@ export class Session {
     if (served === undefined || first === undefined) {
       throw new RangeError(`request ${JSON.stringify(id)} was answered before, or never came`);
     }
-    this.#deliver(answer, first.isText, first.batch);
+    this.#deliver(answer, first);
     // Only now: where the answer could not be encoded, another may be given.
     served.shift();
     if (served.length === 0) this.#serving.delete(id);
@@ -767,18 +857,27 @@ export class Session {
   }
 
   /** Sends an answer, or keeps it until the others of its batch are there. */
-  #deliver(answer: Message, isText: boolean, of: BatchAnswer | null): void {
-    if (of === null) {
-      this.#pushAnswer(answer, isText);
+  #deliver(answer: Message, { isText, batch: of }: Reply): void {
+    if (!isText) {
+      this.#lanes.pushCall(this.#encode(answer));
       return;
     }
-    of.answers.push(this.#json.encode(answer));
+    const text = this.#checkSize(this.#json.encode(answer));
+    if (of === null) {
+      this.#lanes.pushCall(text);
+      return;
+    }
+    of.answers.push(text);
     of.missing--;
-    if (of.missing === 0) this.#lanes.pushCall(this.#checkSize(`[${of.answers.join(",")}]`));
-  }
-
-  #pushAnswer(answer: Message, isText: boolean): void {
-    this.#lanes.pushCall(isText ? this.#checkSize(this.#json.encode(answer)) : this.#encode(answer));
+    if (of.missing > 0) return;
+    const whole = `[${of.answers.join(",")}]`;
+    try {
+      this.#lanes.pushCall(this.#checkSize(whole));
+    } catch (error) {
+      if (!(error instanceof TooLarge)) throw error;
+      // Each fits, all of them don't: one answer for the batch, as JSON-RPC has it for a batch that is no good.
+      this.#lanes.pushCall(this.#json.encode(errorResponse(null, error.code, error.message)));
+    }
   }
 
   // -- heartbeats ---------------------------------------------------------------------------------------
@@ -818,14 +917,13 @@ export class Session {
     }
   }
 
-  #sayBye(code: number, reason: string): void {
+  #sayBye(code: number, reason: string, afterCalls = false): void {
     if (this.#state === "closed") return;
-    this.#lanes.clearCalls();
-    if (this.#state !== "ready") {
-      this.#lanes.pushControl(this.#json.encode(notification("rpc.bye", { code, reason: wellFormed(cut(reason, MAX_REASON)) })));
-    } else if (this.#speaks) {
-      this.#pushControl("rpc.bye", { code, reason: wellFormed(cut(reason, MAX_REASON)) });
-    }
+    this.#lanes.clear({ keepControl: true, keepCalls: afterCalls });
+    const bye = notification("rpc.bye", { code, reason: wellFormed(cut(reason, MAX_REASON)) });
+    if (this.#state !== "ready") this.#lanes.pushControl(this.#json.encode(bye));
+    else if (this.#speaks && afterCalls) this.#lanes.pushCall(this.#encodeUnchecked(bye));
+    else if (this.#speaks) this.#lanes.pushControl(this.#encodeUnchecked(bye));
   }
 
   #end(code: number, reason: string, by: SessionClosed["by"], error: RtcRpcError): void {
@@ -861,10 +959,10 @@ export class Session {
 
   #checkSize<Data extends Uint8Array | string>(data: Data): Data {
     // A level 0 peer knows no parts: what it gets must fit the channel.
-    const limit = this.#theirHello?.maxMessage ?? this.#maxMessageSize;
+    const limit = this.#theirHello?.maxMessage ?? this.#channelLimit;
     if (typeof data === "string" && data.length * 3 <= limit) return data;
     const size = typeof data === "string" ? utf8Length(data) : data.length;
-    if (size > limit) throw new TooLarge(`the message has ${size} bytes, the other side takes at most ${limit}; send it in pieces`);
+    if (size > limit) throw new TooLarge(`the message has ${size} bytes, the other side takes at most ${limit}; send it in pieces`, false);
     return data;
   }
 
@@ -880,6 +978,10 @@ function checkedMethod(method: string): string {
     throw new ProtocolError(`expected the name of a method to have 1 to ${limits.MAX_METHOD_LENGTH} characters, got ${length}`);
   }
   return method;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function isOwedAnAnswer(message: Message): boolean {

@@ -2,7 +2,7 @@
 
 import * as codes from "../codes.js";
 import type { NotificationReceived, RequestReceived } from "../core/events.js";
-import { CallCancelled, ConnectionLost, DeadlineExceeded, type ErrorData, type Issue, errorToWire, RtcRpcError } from "../errors.js";
+import { CallCancelled, ConnectionLost, DeadlineExceeded, type ErrorData, type Issue, errorToWire } from "../errors.js";
 import { MAX_IN_FLIGHT } from "../limits.js";
 import type { Log } from "../log.js";
 import type { Admit, Caller } from "./context.js";
@@ -144,10 +144,10 @@ export class Dispatcher {
       const result = await method.handler.apply(undefined, args);
       return (id) => from.respond(id, result === undefined ? null : result);
     } catch (error) {
-      if (!(error instanceof RtcRpcError) && !running.abort.signal.aborted) {
+      const { code, message, data } = errorToWire(error);
+      if (code === codes.INTERNAL_ERROR && !running.abort.signal.aborted) {
         this.log.error(`the function ${JSON.stringify(method.name)} failed; the caller is told "internal error"`, error);
       }
-      const { code, message, data } = errorToWire(error);
       return (id) => from.respondError(id, code, message, data);
     }
   }

@@ -180,6 +180,39 @@ describe("once ready", () => {
     }
   });
 
+  it("requests without end from a peer that reads no refusal: resource exhausted, with little held", () => {
+    const session = readySession({ config: { maxInFlight: 1 } });
+    let id = 0;
+    while (session.state === "ready") {
+      session.receiveData(envelopes(codec.encode(request(++id, "m"))), 1);
+      assert.ok(session.queuedBytes < (1 << 20) + 1000);
+    }
+    assert.equal(codeAfter(session, []), codes.RESOURCE_EXHAUSTED);
+    const reading = readySession({ config: { maxInFlight: 1 } });
+    for (let n = 1; n < 20_000; n++) {
+      reading.receiveData(envelopes(codec.encode(request(n, "m"))), 1);
+      reading.dataToSend(100_000);
+    }
+    assert.equal(reading.state, "ready");
+  });
+
+  it("pings without end from a peer that reads no pong cost little", () => {
+    const session = readySession({});
+    const frame = envelopes(codec.encode(notification("rpc.ping", { n: 1 })));
+    for (let i = 0; i < 10_000; i++) session.receiveData(frame, 1);
+    assert.ok(session.queuedBytes < 2000);
+    assert.equal(session.state, "ready");
+  });
+
+  it("text that is no JSON, where it may have been an answer: parse error", () => {
+    const session = readySession({ encodings: ["json"] });
+    session.receiveData("{", 1);
+    assert.equal(session.state, "ready");
+    session.sendRequest("m", [], { now: 1 });
+    session.receiveData("{", 1);
+    assert.deepEqual(session.eventsReceived().map(({ type }) => type), ["CallFailed", "SessionClosed"]);
+  });
+
   it("a hundred thousand notifications that nobody knows leave nothing behind", () => {
     const session = readySession({});
     const frame = envelopes(codec.encode(notification("rpc.later", {})));

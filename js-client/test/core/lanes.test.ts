@@ -113,17 +113,32 @@ describe("lanes", () => {
     assert.deepEqual(envelopesIn(frames.at(-1)!), [7, 7]);
     lanes.pushBehind(long, bytes(2, 8));
     assert.deepEqual(envelopesIn(lanes.dataToSend(1)[0]!), [8, 8]);
+    const small = lanes.pushCall(bytes(2, 5));
+    lanes.pushBehind(small, bytes(2, 6));
+    assert.deepEqual(envelopesIn(lanes.dataToSend(1)[0]!), [5, 5, 6, 6]);
   });
 
-  it("forget all but control when the session ends", () => {
-    const lanes = new Lanes({ maxFrame: 12 });
-    lanes.pushCall(bytes(3));
-    lanes.pushCall(bytes(30));
-    lanes.dataToSend(5);
-    lanes.pushControl(bytes(2, 9));
-    lanes.clearCalls();
-    assert.equal(lanes.queuedBytes, 2);
-    assert.deepEqual(lanes.dataToSend(1000).map(envelopesIn), [[9, 9]]);
+  it("forget what is not to be kept, and always what travels in parts", () => {
+    const fill = (): Lanes => {
+      const lanes = new Lanes({ maxFrame: 12 });
+      lanes.pushCall(bytes(30));
+      lanes.dataToSend(5);
+      lanes.pushCall(bytes(3, 8));
+      lanes.pushControl(bytes(2, 9));
+      assert.deepEqual([lanes.hasCalls, lanes.waitingControl], [true, 1]);
+      return lanes;
+    };
+    for (const [keep, left] of [
+      [{}, []],
+      [{ keepControl: true }, [[9, 9]]],
+      [{ keepControl: true, keepCalls: true }, [[9, 9, 8, 8, 8]]],
+    ] as const) {
+      const lanes = fill();
+      lanes.clear(keep);
+      assert.equal(lanes.queuedBytes, left.flat().length);
+      assert.deepEqual(lanes.dataToSend(1000).map(envelopesIn), left);
+      assert.ok(lanes.isEmpty);
+    }
   });
 
   it("lose nothing, repeat nothing, and never pass the frame, whatever is pushed and however it is asked for", () => {

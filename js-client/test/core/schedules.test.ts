@@ -13,6 +13,7 @@ import { End, pair } from "./support/sessions.js";
 type Step =
   | { readonly do: "call"; readonly who: 0 | 1; readonly size: number; readonly timeout: number | null }
   | { readonly do: "cancel" | "answer" | "fail"; readonly who: 0 | 1; readonly which: number }
+  | { readonly do: "batch"; readonly who: 0 | 1; readonly sizes: readonly number[]; readonly timeout: number | null }
   | { readonly do: "notify"; readonly who: 0 | 1; readonly size: number }
   | { readonly do: "send"; readonly who: 0 | 1; readonly budget: number }
   | { readonly do: "deliver"; readonly who: 0 | 1; readonly count: number }
@@ -29,6 +30,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant("answer" as const), who, which }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("fail" as const), who, which }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("notify" as const), who, size }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("batch" as const),
+      who,
+      sizes: fc.array(size, { minLength: 1, maxLength: 2 }),
+      timeout: fc.option(fc.constantFrom(0.5, 2)),
+    }),
+  },
   { weight: 8, arbitrary: fc.record({ do: fc.constant("send" as const), who, budget: fc.integer({ min: 1, max: 2000 }) }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant("deliver" as const), who, count: fc.integer({ min: 1, max: 8 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), seconds: fc.double({ min: 0, max: 1.5, noNaN: true }) }) },
@@ -111,7 +121,11 @@ function run(steps: readonly Step[], end: Step | null, config: Partial<SessionCo
     else if (session.state !== "ready") return;
     else if (one.do === "close") session.close(0, "done", now);
     else if (one.do === "notify") session.sendNotification("n", ["x".repeat(one.size)]);
-    else if (one.do === "call") {
+    else if (one.do === "batch") {
+      if (config.encodings === undefined) return;
+      const ids = session.sendBatch(one.sizes.map((size) => ({ method: "m", params: ["x".repeat(size)] })), { now, timeout: one.timeout });
+      for (const [i, id] of ids.entries()) peer.called.set(id, { size: one.sizes[i]!, settled: [], cancelled: false });
+    } else if (one.do === "call") {
       const id = session.sendRequest("m", ["x".repeat(one.size)], { now, timeout: one.timeout });
       peer.called.set(id, { size: one.size, settled: [], cancelled: false });
     } else if (one.do === "cancel") {
@@ -174,6 +188,6 @@ it("every call settles once and runs at most once, and nothing is left behind", 
     fc.property(fc.array(step, { maxLength: 80, size: "max" }), last, config, (steps, end, limits) => {
       run(steps, end, { heartbeatInterval: 1e6, transferSeconds: 1e6, ...limits });
     }),
-    { numRuns: 300 },
+    { numRuns: Number(process.env["SCHEDULES"] ?? 1000) },
   );
 });

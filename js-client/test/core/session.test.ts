@@ -7,7 +7,8 @@ import type { SessionEvent } from "../../src/core/events.js";
 import type { Session } from "../../src/core/session.js";
 import { EncodeError, TooLarge } from "../../src/errors.js";
 import * as limits from "../../src/limits.js";
-import { pair, readyPair, readySession } from "./support/sessions.js";
+import { makeHello } from "../../src/core/handshake.js";
+import { OTHER_ID, pair, readyPair, readySession } from "./support/sessions.js";
 
 const codec = new MessagePackCodec();
 
@@ -157,6 +158,28 @@ describe("an answer", () => {
     session.sendResponse(1, 1);
     session.sendError(1, 1, "m");
     assert.deepEqual(callNames(sent(session)), ["rpc.bye"]);
+  });
+});
+
+describe("an error without an id", () => {
+  const text = '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"what?"}}';
+
+  it("is for the one thing that is open", () => {
+    const session = readySession({ encodings: ["json"] });
+    const id = session.sendRequest("m", [], { now: 0 });
+    session.receiveData(text, 0);
+    const [event] = session.eventsReceived();
+    assert.ok(event?.type === "ErrorReceived" && event.id === id && event.error.code === -32700);
+    const ids = session.sendBatch([{ method: "a", params: [] }, { method: "b", params: [] }], { now: 0 });
+    session.receiveData(text, 0);
+    assert.deepEqual(session.eventsReceived().map((one) => (one as { id?: unknown }).id), ids);
+  });
+
+  it("ends the session where it might be for one call or another", () => {
+    const session = readySession({ encodings: ["json"] });
+    for (let n = 0; n < 2; n++) session.sendRequest("m", [], { now: 0 });
+    session.receiveData(text, 0);
+    assert.deepEqual(types(session.eventsReceived()), ["CallFailed", "CallFailed", "SessionClosed"]);
   });
 });
 
@@ -398,7 +421,33 @@ describe("the end", () => {
     }
   });
 
-  it("leaves nothing of the calls that were queued behind the bye", () => {
+  it("that is good lets out first what is small and was said before, but for calls", () => {
+    const session = readySession({});
+    session.receiveData(frame(request(1, "m"), request(2, "m")), 0);
+    session.sendResponse(1, "small");
+    session.sendResponse(2, new Uint8Array(100_000));
+    session.sendRequest("call", [], { now: 0 });
+    session.sendNotification("n", []);
+    session.close(0, "", 1);
+    assert.deepEqual(callNames(sent(session)), ["Response", "n", "rpc.bye"]);
+  });
+
+  it("for a reason lets out nothing but the reason", () => {
+    const session = readySession({});
+    session.receiveData(frame(request(1, "m")), 0);
+    session.sendResponse(1, "small");
+    session.close(-32004, "", 1);
+    assert.deepEqual(callNames(sent(session)), ["rpc.bye"]);
+  });
+
+  it("arrives without what could rewrite a terminal's line", () => {
+    const session = readySession({});
+    session.receiveData(frame(notification("rpc.bye", { code: 0, reason: "a\u001b[2Jb\n\u202ec" })), 0);
+    const [closed] = session.eventsReceived();
+    assert.equal(closed?.type === "SessionClosed" && closed.reason, "a\ufffd[2Jb\ufffd\ufffdc");
+  });
+
+  it("has a reason of at most 500 characters, none of them half a one", () => {
     const session = readySession({});
     session.sendRequest("m", [new Uint8Array(100_000)], { now: 0 });
     session.dataToSend(1);
@@ -440,6 +489,12 @@ describe("tokens", () => {
     }
   });
 
+  it("too long are not sent", () => {
+    const session = readySession({});
+    assert.throws(() => session.sendToken("x".repeat(limits.TOKEN_LENGTH + 1)), TooLarge);
+    assert.doesNotThrow(() => session.sendToken("x".repeat(limits.TOKEN_LENGTH)));
+  });
+
   it("go out before the calls made after them", () => {
     const session = readySession({});
     session.sendToken("secret");
@@ -464,6 +519,54 @@ describe("batches", () => {
 
   it("have no place in MessagePack", () => {
     assert.throws(() => readySession({}).sendBatch([], { now: 0 }), /batches are of JSON only/);
+  });
+
+  it("wait for room for all of them, and hold back what comes later", () => {
+    const { a, b, run } = readyPair({ a: { encodings: new Set(["json"]) }, b: { maxInFlight: 2 } });
+    const first = a.session.sendRequest("one", [], { now: 0 });
+    a.session.sendBatch([{ method: "two", params: [] }, { method: "three", params: [] }], { now: 0 });
+    a.session.sendRequest("four", [], { now: 0 });
+    run();
+    assert.deepEqual(b.take("RequestReceived").map(({ method }) => method), ["one"]);
+    b.session.sendResponse(first, 1);
+    run();
+    assert.deepEqual(b.take("RequestReceived").map(({ method }) => method), ["two", "three"]);
+    assert.throws(() => a.session.sendBatch([], { now: 0 }), { name: "ResourceExhausted" });
+    const many = Array.from({ length: 3 }, () => ({ method: "m", params: [] }));
+    assert.throws(() => a.session.sendBatch(many, { now: 0 }), { name: "ResourceExhausted", ran: false });
+  });
+
+  it("have a deadline for all, and what was given up while it waited is told off when it goes", () => {
+    const { a, b, run } = readyPair({ a: { encodings: new Set(["json"]) }, b: { maxInFlight: 2 } });
+    const first = a.session.sendRequest("one", [], { now: 0 });
+    const [second, third] = a.session.sendBatch([{ method: "two", params: [] }, { method: "three", params: [] }], { now: 0, timeout: 5 });
+    run();
+    a.session.sendCancel(second!);
+    b.session.sendResponse(first, 1);
+    run();
+    assert.deepEqual(types(b.events), ["RequestReceived", "RequestReceived", "RequestReceived", "CancelReceived"]);
+    a.session.tick(5);
+    a.turn(5);
+    assert.deepEqual(a.take("CallFailed").map(({ id }) => id), [third]);
+  });
+
+  it("answered in part fail the rest of their calls, and free their room", () => {
+    const session = readySession({ theirs: makeHello({ key: OTHER_ID, nonce: new Uint8Array(32), name: "", encodings: new Set(["json"]), maxInFlight: 2 }) });
+    const [first, second] = session.sendBatch([{ method: "one", params: [] }, { method: "two", params: [] }], { now: 0 });
+    session.dataToSend(10_000);
+    session.receiveData(`[{"jsonrpc":"2.0","id":${first},"result":1}]`, 0);
+    const events = session.eventsReceived();
+    assert.deepEqual(events.map((event) => [event.type, (event as { id?: unknown }).id]), [["ResponseReceived", first], ["CallFailed", second]]);
+    session.sendBatch([{ method: "one", params: [] }, { method: "two", params: [] }], { now: 0 });
+    assert.equal(session.dataToSend(10_000).length, 1);
+  });
+
+  it("that as a whole are too long to be answered get one error", () => {
+    const session = readySession({ theirs: makeHello({ key: OTHER_ID, nonce: new Uint8Array(32), name: "", encodings: new Set(["json"]), maxMessage: 300 }) });
+    session.receiveData('[{"jsonrpc":"2.0","id":1,"method":"a"},{"jsonrpc":"2.0","id":2,"method":"b"}]', 0);
+    for (const id of [1, 2]) session.sendResponse(id, "x".repeat(200));
+    const [answer] = session.dataToSend(10_000).map((text) => JSON.parse(text as string));
+    assert.deepEqual([answer.id, answer.error.code], [null, -32007]);
   });
 
   it("with an answer that can't be sent are answered all the same", () => {
@@ -493,11 +596,24 @@ describe("a peer of level 0", () => {
     session.receiveData('{"jsonrpc":"2.0","id":1,"method":"m"}{', 1);
     session.receiveData('{"jsonrpc":"2.0","id":1,"method":"m"}', 1);
     session.sendResponse(1, "x");
-    const id = session.sendRequest("m", [], { now: 1, timeout: 1 });
+    const id = session.sendRequest("left", [], { now: 1, timeout: 1, meta: { key: "k" } });
+    const frames = session.dataToSend(10_000);
     session.sendCancel(id);
     session.sendNotification("n", []);
     session.close(0, "", 1);
-    assert.deepEqual(session.dataToSend(10_000), []);
+    frames.push(...session.dataToSend(10_000));
+    assert.deepEqual(frames.map((text) => JSON.parse(text as string)), [
+      { jsonrpc: "2.0", id: null, error: { code: -32700, message: JSON.parse(frames[0] as string).error.message, data: { ran: false } } },
+      { jsonrpc: "2.0", id: 1, result: "x" },
+      { jsonrpc: "2.0", id: 1, method: "left", params: [] },
+      { jsonrpc: "2.0", method: "n", params: [] },
+    ]);
+  });
+
+  it("may begin with a request longer than a hello could be", () => {
+    const { a } = pair({ a: { allowAnonymous: true } });
+    a.session.receiveData(`{"jsonrpc":"2.0","id":1,"method":"m","params":["${"x".repeat(200_000)}"]}`, 0);
+    assert.deepEqual(types(a.session.eventsReceived()), ["SessionReady", "RequestReceived"]);
   });
 
   it("gets each message in one frame, or not at all", () => {

@@ -21,7 +21,7 @@ class Answers implements Responder {
   }
   respondError(id: unknown, code: number, message: string, data: ErrorData | null): void {
     assert.equal(this.results.has(id) || this.errors.has(id), false, "answered twice");
-    this.errors.set(id, { code, message, data });
+    this.errors.set(id, { code, message, data: data === null ? null : { ...data } });
   }
 }
 

@@ -394,11 +394,12 @@ class MemoryConnection(Connection):
 
     def watch(self) -> None:
         """Begin to wait for `patience` where the other side can't be reached now, stop where it can."""
-        if self._watch_timer is not None:
+        unreachable = self._unreachable()
+        if unreachable and self._watch_timer is None:
+            self._watch_timer = self._later(self._network.patience, self._look)
+        elif not unreachable and self._watch_timer is not None:
             self._cancel(self._watch_timer)
             self._watch_timer = None
-        if self._unreachable():
-            self._watch_timer = self._later(self._network.patience, self._look)
 
     def _unreachable(self) -> bool:
         if self._stage not in (_Stage.OPEN, _Stage.CLOSING) or self.remote_host is None:
@@ -407,6 +408,7 @@ class MemoryConnection(Connection):
         return gone or self._network.is_cut(self.host, self.remote_host)
 
     def _look(self) -> None:
+        self._watch_timer = None
         if self._unreachable():
             self.end(Broken.PATH_LOST, clean=False)
 

@@ -1,0 +1,64 @@
+"""The examples that need no browser, run as their first lines say. (Those with one: tests/browser/test_examples.py.)"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+async def run(*command: str, within: float = 40) -> str:
+    """What a program prints, which must end well."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(within):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+async def test_two_python_peers() -> None:
+    assert (await run(sys.executable, str(EXAMPLES / "two_peers.py"))).splitlines() == [
+        "the garden says: 2.5 litres of water, thank you",
+        "the kitchen has 21.5 degrees",
+        "the kitchen's key is pinned",
+    ]
+
+
+async def test_node_calls_python() -> None:
+    robot = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "rtcrpc",
+        "serve",
+        str(EXAMPLES / "robot.py"),
+        "--port",
+        "0",
+        "--json",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert robot.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            link = json.loads(await robot.stdout.readline())["link"]
+        said = await run("node", "--no-warnings", str(EXAMPLES / "node_calls.mjs"), link)
+    finally:
+        robot.terminate()
+        await robot.communicate()
+    assert said.splitlines() == [
+        "1 + 2 = 3",
+        'wrong arguments are refused: add: a: expected an integer, got "one"',
+    ]
