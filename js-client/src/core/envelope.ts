@@ -70,26 +70,32 @@ export type Envelope = Message | Batch;
 /** The meta of an envelope that has none; absent is the same as empty. */
 export const NO_META: Meta = Object.freeze(Object.create(null) as WireMap);
 
+/** A `Request`; without `params` an empty list. */
 export function request(id: Id, method: string, params: Params = [], meta: Meta = NO_META): Request {
   return { type: "Request", id, method, params, meta };
 }
 
+/** A `Response`. */
 export function response(id: Id, result: unknown): Response {
   return { type: "Response", id, result };
 }
 
+/** An `ErrorResponse`. */
 export function errorResponse(id: Id, code: number, message: string, data: WireMap | null = null): ErrorResponse {
   return { type: "ErrorResponse", id, code, message, data };
 }
 
+/** A `Notification`; without `params` an empty list. */
 export function notification(method: string, params: Params = [], meta: Meta = NO_META): Notification {
   return { type: "Notification", method, params, meta };
 }
 
+/** A `Malformed`. */
 export function malformed(id: Id, code: number, message: string, isAnswer = false): Malformed {
   return { type: "Malformed", id, code, message, isAnswer };
 }
 
+/** A `Batch`. */
 export function batch(items: readonly Message[]): Batch {
   return { type: "Batch", items };
 }

@@ -4,8 +4,11 @@ import { DecodeError, HandshakeError, IdentityMismatch, VersionMismatch } from "
 import { MAX_FRAME, MAX_IN_FLIGHT, MAX_MESSAGE, MAX_NAME_LENGTH } from "../limits.js";
 import { b64urlDecode, b64urlEncode, parsePeerId, signaturePayload } from "./identity.js";
 
+/** What keeps a proof from passing as any other signature. */
 export const DOMAIN = "rtcrpc-id-v1";
+/** Bytes of a nonce. */
 export const NONCE_BYTES = 32;
+/** The versions of the protocol that this implementation speaks. */
 export const VERSIONS: readonly number[] = [1];
 
 const MAX_WORDS = 64; // entries in a list of a hello

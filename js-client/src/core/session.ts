@@ -94,6 +94,7 @@ export interface SessionConfig {
   readonly heartbeatMisses: number;
 }
 
+/** The defaults, from `schemas/limits.json`. */
 export const DEFAULT_CONFIG: SessionConfig = {
   level: 2,
   features: new Set(["cancel", "parts"]),
@@ -244,6 +245,7 @@ export class Session {
     this.#lanes.pushControl(this.#ours.hello);
   }
 
+  /** How far the two have come. */
   get state(): SessionState {
     return this.#state;
   }

@@ -36,6 +36,14 @@ describe("lanes", () => {
     ]);
   });
 
+  it("never let a call that fits pass something urgent that does not", () => {
+    const lanes = new Lanes({ maxFrame: 64, coalesce: 11 });
+    lanes.pushControl(bytes(4, 1));
+    lanes.pushControl(bytes(20, 2));
+    lanes.pushCall(bytes(2, 3));
+    assert.deepEqual(lanes.dataToSend(1000).map((frame) => [...new Set(envelopesIn(frame))]), [[1], [2], [3]]);
+  });
+
   it("send a middling envelope whole, and text frames one by one in their turn", () => {
     const lanes = new Lanes({ maxFrame: 64, coalesce: 11 });
     lanes.pushCall(bytes(1, 1));
