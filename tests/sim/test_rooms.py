@@ -780,6 +780,7 @@ def test_every_call_settles_whatever_happens() -> None:
                     members.append(await world.join(victim.name, victim.identity))
                 await asyncio.sleep(rng.random() * rng.choice([0.1, 1.0, 5.0]))
             world.hub.start()
+            world.hub.loss = 0.0
             world.network.heal()
             async with asyncio.timeout(120):
                 outcomes = [(value, await task) for value, task in calls]

@@ -525,7 +525,7 @@ def test_pings_that_are_not_read_pile_up_no_answers() -> None:
 
 def test_refusals_that_are_not_read_end_the_session() -> None:
     _, b = ready_pair()
-    for number in range(1_000_000):
+    for number in range(1000):
         b.receive(packed(*[Request(number * 100 + count, "rpc.x") for count in range(100)]))
         if b.closed is not None:
             break
