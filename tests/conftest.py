@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 
-
 # A shared machine may stall any one example: each test has a time limit of its own instead.
 settings.register_profile("default", deadline=None)
 settings.register_profile("soak", deadline=None, max_examples=20_000)

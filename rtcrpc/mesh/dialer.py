@@ -77,7 +77,7 @@ class DialerOwner(Protocol):
         """Whether the bootstrap says that it is in the room."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work`; it is cancelled when the room closes."""
+        """Run `work`; the room does not close before it has ended."""
 
 
 @dataclass(slots=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+
 from rtcrpc.proxy import CallNamespace, CallOptions, NotifyNamespace, make_params
 
 

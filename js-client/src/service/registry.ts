@@ -4,8 +4,8 @@ import { ExposeError, type Issue } from "../errors.js";
 import { MAX_METHOD_LENGTH } from "../limits.js";
 import { type JsonSchema, checkValue, requireSchema } from "./schema.js";
 
+// Handlers take whatever their own signature says; what comes is checked by their schema.
 /** A function that can be exposed. What it returns, or resolves to, travels back. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type Handler = (...args: any[]) => unknown;
 
 /** What may be said about an exposed function. */

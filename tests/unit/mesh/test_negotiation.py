@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rtcrpc.mesh.negotiation import Negotiation, OfferVerdict
 
 SMALL, LARGE = "A" * 43, "B" * 43
