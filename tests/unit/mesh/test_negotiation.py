@@ -75,3 +75,12 @@ def test_two_sides_agree_once_everything_is_delivered(steps: list[str]) -> None:
         deliver("small")
         deliver("large")
     assert sides["small"].current == sides["large"].current
+
+
+def test_what_was_seen() -> None:
+    negotiation = Negotiation(SMALL, LARGE)
+    negotiation.dial("ours")
+    negotiation.receive_offer("theirs")
+    assert negotiation.was_seen("ours")
+    assert negotiation.was_seen("theirs")
+    assert not negotiation.was_seen("to come")
