@@ -4,6 +4,7 @@ Open the link that it prints; Python then asks the page for the size of its wind
 """
 
 import asyncio
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,12 +25,12 @@ async def main() -> None:
             peer = rtcrpc.Peer(name="asker")
             async with peer.join(server.room_url("sensors")) as room:
                 invite = rtcrpc.Invite(bootstrap=None, room="sensors", pin=peer.peer_id, name="asker", token=None)
-                print(invite.to_link(server.url + "/sensor.html"), flush=True)
+                print(json.dumps({"open this": invite.to_link(server.url + "/sensor.html")}), flush=True)
                 browser = await room.peer("browser", timeout=300)
                 size = await browser.call.window_size()
-                print(f"the window is {size['width']} x {size['height']}", flush=True)
+                print(json.dumps({"the window is": size}), flush=True)
                 await browser.call.show("Hello from Python")
-                print("the message is shown", flush=True)
+                print(json.dumps("the message is shown"), flush=True)
 
 
 if __name__ == "__main__":

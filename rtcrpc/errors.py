@@ -360,14 +360,11 @@ def error_from_wire(code: int, message: str, data: Any = None) -> RemoteError:
 def error_to_wire(exc: BaseException, *, ran: bool | None = None) -> tuple[int, str, dict[str, Any] | None]:
     """What the caller is told when a function ended with `exc`: code, message, data.
 
-    An `Error` travels whole, and so do our own refusals. Everything else becomes `internal error`: the text of an unexpected
-    exception must not travel (protocol section 5.1), nor that of an error which this side was itself answered with or a
-    connection it lost. Pass `ran=False` when the function certainly did not run; what `exc` itself says about that belongs
-    to another call.
+    Only an `Error`, raised on purpose, travels whole. Everything else becomes `internal error`: the text of an exception that nobody meant
+    for the caller must not travel (protocol section 5.1), be it a bug, a path on this machine, or what a third peer answered. Pass
+    `ran=False` when the function certainly did not run; what `exc` itself says about that belongs to another call.
     """
-    told: RtcRpcError | None = None
-    if isinstance(exc, Error) or (isinstance(exc, LocalError) and not isinstance(exc, ConnectionLost)):
-        told = exc
+    told = exc if isinstance(exc, Error) else None
     data = {} if told is None or told.data is None else {k: v for k, v in told.data.items() if k != "ran"}
     if ran is False:
         data["ran"] = False

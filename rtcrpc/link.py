@@ -492,7 +492,7 @@ class Link:
             case SessionReady(peer=remote):
                 self._ready(remote)
             case TokenReceived(token=token):
-                if self.caller is not None and len(self.caller.tokens) < limits.MAX_TOKENS:
+                if self.caller is not None:
                     self.caller = replace(self.caller, tokens=(*self.caller.tokens, token))
             case SessionClosed(by=by, error=error):
                 if by == "local":

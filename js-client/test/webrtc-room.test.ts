@@ -8,11 +8,11 @@ import { RTCPeerConnection } from "node-datachannel/polyfill";
 import { ConnectionLost, Unavailable } from "../src/errors.js";
 import type { PeerEvent, Room } from "../src/mesh/room.js";
 import { type Context, admitProved } from "../src/service/context.js";
-import { type PeerConnectionClass, WebRtcTransport } from "../src/transport/webrtc.js";
+import { WebRtcTransport } from "../src/transport/webrtc.js";
 import { Meeting, inOrder } from "./support/rooms.js";
 import { next, until } from "./support/wait.js";
 
-const transport = new WebRtcTransport(RTCPeerConnection as unknown as PeerConnectionClass);
+const transport = new WebRtcTransport(RTCPeerConnection);
 let meeting: Meeting;
 
 beforeEach(async () => {

@@ -370,13 +370,22 @@ def _parse(text: str) -> Any:
             parse_int=_parse_int,
             parse_float=_parse_float,
         )
-        if _SURROGATE.search(text):
+        if _SURROGATE.search(text) or not _is_well_formed(text):
             _check_unicode(value)
     except DecodeError:
         raise
     except (ValueError, RecursionError) as error:
         raise DecodeError(f"expected JSON: {str(error)[:100]}") from None
     return value
+
+
+def _is_well_formed(text: str) -> bool:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def _check_depth(text: str) -> None:

@@ -80,7 +80,7 @@ def parse_hello(params: Any) -> Hello:
     return Hello(
         key=params["key"],
         nonce=nonce,
-        name=_text(params, "name", limits.MAX_NAME_LENGTH),
+        name=_name(params),
         versions=tuple(_integer("versions", version) for version in _list(params, "versions")),
         level=_integer("level", params.get("level"), least=1),
         features=features,
@@ -100,6 +100,14 @@ def _text(params: dict[str, Any], member: str, most: int = 128) -> str:
     if type(value) is not str or len(value) > most:
         raise HandshakeError(f"hello: expected {member} to be text of at most {most} characters")
     return value
+
+
+def _name(params: dict[str, Any]) -> str:
+    name = _text(params, "name", limits.MAX_NAME_LENGTH)
+    # It is shown in terminals and logs, where an escape sequence could rewrite the line.
+    if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in name):
+        raise HandshakeError("hello: expected name to be text without control characters")
+    return name
 
 
 def _list(params: dict[str, Any], member: str) -> list[Any]:

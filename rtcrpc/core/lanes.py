@@ -111,10 +111,12 @@ class Lanes:
     def push_behind(self, ticket: int, message: bytes | str) -> None:
         """Control that must not overtake the message of `ticket`: a cancel that came before its request would cancel nothing."""
         transfer = self._transfers.get(ticket)
-        if transfer is None:
+        if transfer is not None:
+            transfer.behind.append(message)
+        elif self.has_left(ticket):
             self.push_control(message)
         else:
-            transfer.behind.append(message)
+            self.push_call(message)
 
     # -- afterwards --------------------------------------------------------------------------------------
 

@@ -203,7 +203,8 @@ class Session:
         self._json = JsonCodec()
         self._codec: Codec = self._json
         self._events: deque[events.Event] = deque()
-        self._lanes = Lanes(max_frame=self._max_frame, coalesce=config.coalesce_bytes)
+        # The handshake travels in whole text frames, whatever the two prefer later.
+        self._lanes = Lanes(max_frame=self._channel_limit, coalesce=config.coalesce_bytes)
         self._streams = StreamTable(
             self._lanes, self._events, window=config.stream_window, max_streams=config.max_streams
         )

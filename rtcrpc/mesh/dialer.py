@@ -35,6 +35,7 @@ from rtcrpc.errors import (
 from rtcrpc.link import Link, LinkEvents, LinkStage, OutgoingCall
 from rtcrpc.mesh.membership import LinkState
 from rtcrpc.mesh.negotiation import Negotiation, OfferVerdict
+from rtcrpc.signaling.rate import TokenBucket
 from rtcrpc.transport.base import Candidate
 
 __all__ = ["REDIAL_SECONDS", "Dialer", "DialerOwner"]
@@ -46,9 +47,9 @@ REDIAL_SECONDS: Final = 10.0
 that was restarted has forgotten ours. Longer than any answer takes, so that three offers fit into `DIAL_SECONDS`."""
 
 _REASON_LENGTH: Final = 200
-_FORGERY_SECONDS: Final = (
-    1.0  # how often, at most, a forged offer is answered: else a bootstrap could make us sign all day
-)
+# How often forged offers are answered, in a second and at once: else a bootstrap could make us sign all day.
+_FORGERIES_A_SECOND: Final = 1.0
+_FORGERY_BURST: Final = 8.0
 
 
 class DialerOwner(Protocol):
@@ -76,7 +77,7 @@ class DialerOwner(Protocol):
         """Whether the bootstrap says that it is in the room."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work`; it is cancelled when the room closes."""
+        """Run `work`; the room does not close before it has ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -131,7 +132,7 @@ class Dialer:
         self._early: list[tuple[str, Candidate]] = []
         self._waiters: list[asyncio.Future[Link]] = []
         self._calls: dict[_WaitingCall, None] = {}
-        self._forgery_told_at = -_FORGERY_SECONDS
+        self._forgeries = TokenBucket(_FORGERIES_A_SECOND, _FORGERY_BURST, self._loop.time())
         self._closed = False
 
     @property
@@ -258,9 +259,8 @@ class Dialer:
         if self._attempt is not None and self._attempt.name == name:
             logger.warning("%s", error)
             self._abandon(error)
-        elif kind == "offer" and self._loop.time() - self._forgery_told_at >= _FORGERY_SECONDS:
+        elif kind == "offer" and self._forgeries.take(self._loop.time()):
             # The peer waits for an answer that we can't give; it learns why at once instead of after its own time is up.
-            self._forgery_told_at = self._loop.time()
             logger.warning("%s", error)
             self._refuse(
                 name, codes.HANDSHAKE_FAILED, "the offer came without a valid signature: it was changed on its way"
@@ -293,6 +293,8 @@ class Dialer:
             link = self._owner.make_link(self.peer_id, self)
         except Exception as error:
             logger.exception("no connection could be made")
+            if not offering:
+                self._refuse(name, codes.UNAVAILABLE, "no connection could be made there")
             self._failed(Unavailable(f"no connection could be made on this side: {error}", ran=False))
             return None
         attempt = self._attempt = _Attempt(name, link, offering)

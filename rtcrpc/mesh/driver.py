@@ -90,11 +90,12 @@ class RoomDriver:
         self._closed = True
         for dialer in tuple(self._dialers.values()):
             dialer.close(reason)
-        for task in tuple(self._tasks):
-            task.cancel()
         self._wake()
         links = [link.closed.wait() for link in tuple(self._links)]
-        for outcome in await asyncio.gather(self._signaling.close(), *links, return_exceptions=True):
+        # Tasks of dials are not cancelled: their connections are closed, so they end soon, and one that is making a socket must
+        # get to see it, or nobody closes it.
+        outcomes = await asyncio.gather(self._signaling.close(), *links, *tuple(self._tasks), return_exceptions=True)
+        for outcome in outcomes:
             if isinstance(outcome, Exception):
                 logger.error("leaving the room did not go as it should", exc_info=outcome)
 
@@ -225,7 +226,7 @@ class RoomDriver:
         return entry is not None and entry.present
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` until it ends or the room closes."""
+        """Run `work`; the room does not close before it has ended."""
         task = self._loop.create_task(work, name="rtcrpc dial")
         self._tasks.add(task)
         task.add_done_callback(self._task_done)

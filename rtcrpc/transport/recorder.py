@@ -22,6 +22,7 @@ class EventRecorder:
         self.lossy_arrived = asyncio.Event()
         self.candidates: list[Candidate | None] = []
         self.low = asyncio.Event()
+        self.gathered = asyncio.Event()
         self.end: tuple[str, bool] | None = None
         self.calls: list[str] = []
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -51,9 +52,11 @@ class EventRecorder:
         self.low.set()
 
     def local_candidate(self, candidate: Candidate | None) -> None:
-        """Kept in `candidates`."""
+        """Kept in `candidates`; None also as `gathered`."""
         self.calls.append("local_candidate")
         self.candidates.append(candidate)
+        if candidate is None:
+            self.gathered.set()
 
     def connection_closed(self, reason: str, clean: bool) -> None:
         """Kept as `end` and `closed`."""

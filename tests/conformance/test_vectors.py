@@ -35,7 +35,9 @@ VECTORS: dict[str, Any] = {path.stem: json.loads(path.read_text(encoding="utf-8"
 
 
 def cases(file: str, *groups: str) -> Any:
-    found = [pytest.param(case, id=f"{group}: {case['name'][:60]}") for group in groups for case in VECTORS[file][group]]
+    found = [
+        pytest.param(case, id=f"{group}: {case['name'][:60]}") for group in groups for case in VECTORS[file][group]
+    ]
     return pytest.mark.parametrize("case", found)
 
 
@@ -132,10 +134,9 @@ def test_json_that_is_no_envelope(case: dict[str, Any]) -> None:
     try:
         (refused,) = codec.decode_text(case["json"])
     except DecodeError as error:
-        assert (error.code, None) == (case["code"], case["id"])
-    else:
-        assert isinstance(refused, Malformed)
-        assert (refused.code, refused.id) == (case["code"], case["id"])
+        refused = Malformed(None, error.code, error.message)
+    assert isinstance(refused, Malformed)
+    assert (refused.code, refused.id) == (case["code"], case["id"])
     assert codec.decode_text('{"jsonrpc":"2.0","id":1,"result":2}') == [Response(1, 2)]
 
 
@@ -324,7 +325,7 @@ def test_what_two_hellos_agree_on(case: dict[str, Any]) -> None:
         for side, whose in (("a", "ours"), ("b", "theirs"))
     )
     assert check_hello(ours, theirs, None) == case["version"]
-    a, b = ready_pair_of(ours, theirs)
+    a, _ = ready_pair_of(ours, theirs)
     assert a.remote is not None
     assert a.remote.version == case["version"]
     a.send_notification("x", ["y" * 100_000])
@@ -433,10 +434,11 @@ def test_the_specifications_examples_as_a_client(case: dict[str, Any]) -> None:
         (str(item["method"]), item.get("params", [])) if "id" in item else (str(item["method"]), [], "notify")
         for item in items or [{"method": "odd", "id": 1}]
     ]
-    if isinstance(request, list):
-        ids = session.send_batch(messages, now=0.0)
-    else:
-        ids = [session.send_request(messages[0][0], [], now=0.0)]
+    ids = (
+        session.send_batch(messages, now=0.0)
+        if isinstance(request, list)
+        else [session.send_request(messages[0][0], [], now=0.0)]
+    )
     session.data_to_send(1 << 20)
     fresh = iter(ids)
     known: dict[Any, int] = {}

@@ -14,7 +14,6 @@ from rtcrpc.transport.base import (
     CHANNEL_ID,
     CHANNEL_LABEL,
     CHANNEL_PROTOCOL,
-    CLOSED_HERE,
     CLOSED_THERE,
     Broken,
     Candidate,
@@ -69,8 +68,8 @@ async def test_with_plain_aiortc(plain: RTCPeerConnection, dialer: str) -> None:
         for size in (0, 1, 16384, 200_000):
             connection.send(bytes(size))
             assert await theirs.messages.get() == bytes(size)
-            theirs.channel.send("é" * size)
-        assert [len(m) for m in await events.received(4)] == [0, 1, 16384, 200_000]
+            theirs.channel.send("é" * (size // 2))
+        assert [len(m) for m in await events.received(4)] == [0, 0, 8192, 100_000]
         for number in range(200):
             theirs.channel.send(f"last {number}")
         theirs.channel.close()
@@ -190,8 +189,7 @@ async def test_what_a_stun_server_says_comes_apart_or_in_the_description() -> No
             events = EventRecorder()
             connection = transport(trickle=trickle).create(events, servers)
             offer = await connection.create_offer()
-            while None not in events.candidates:
-                await asyncio.sleep(0)
+            await events.gathered.wait()
             told = [c.candidate for c in events.candidates if c is not None]
             assert ("203.0.113.5 40000 typ srflx" in offer) is not trickle
             assert any("typ srflx" in c for c in told) is trickle
@@ -229,8 +227,7 @@ async def test_a_peer_that_vanishes_is_found_by_ice(monkeypatch: pytest.MonkeyPa
         assert ours.events.end == (Broken.PATH_LOST, False)
         await ours.connection.close(drain=5)
         await theirs.connection.close(drain=None)
-        assert theirs.events.end is not None
-        assert theirs.events.end[0] in (CLOSED_HERE, Broken.PATH_LOST)
+        assert theirs.events.end == (Broken.PATH_LOST, False)
 
 
 async def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def fresh(like: Party, **changed: object) -> Party:
 def test_recordings_are_worthless(report: Callable[[str, str], None]) -> None:
     accepted = 0
     for seed in range(RECORDINGS):
-        a, b, from_a, from_b = recorded(seed)
+        a, _, from_a, from_b = recorded(seed)
         again = fresh(a)  # replayed to the same peer on a new connection
         again.take()
         again.receive(*from_b[:2])

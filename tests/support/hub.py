@@ -85,7 +85,7 @@ class Hub:
         loop = asyncio.get_running_loop()
         socket, actions = self._rooms.connect(room, AUTHORITY, loop.time())
         self._sockets[socket] = signaling
-        self._perform(actions)
+        asyncio.get_running_loop().call_soon(self._perform, actions)
         return socket
 
     def receive(self, socket: RoomSocket, text: str) -> None:
@@ -155,6 +155,8 @@ class HubSignaling:
         self._closed = True
         self.session.leave()
         self._flush()
+        if self._socket is not None:
+            self._later("up", self._hub.disconnect, self._socket)
         for timer in (self._timer, self._retry):
             if timer is not None:
                 timer.cancel()
@@ -183,8 +185,7 @@ class HubSignaling:
         self._later("down", self._arrive, self._socket, text)
 
     def _arrive(self, socket: RoomSocket | None, text: str) -> None:
-        # The challenge is sent before `connect` has returned, so before there is a socket to compare with.
-        if self._closed or (socket is not None and socket is not self._socket):
+        if self._closed or socket is not self._socket:
             return
         self.session.receive_text(text, self._loop.time())
         self._deliver()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+
 from rtcrpc.proxy import Call, CallNamespace, CallOptions, NotifyNamespace, make_params
 
 
@@ -31,7 +32,13 @@ async def test_a_call_by_position_and_by_name() -> None:
     assert await call.add(1, 2) == "answer"
     await call.add(a=1, b=2)
     await call.nothing()
-    assert recorder.seen == [("add", [1, 2], None), ("add", {"a": 1, "b": 2}, None), ("nothing", [], None)]
+    await call.move(self=1)
+    assert recorder.seen == [
+        ("add", [1, 2], None),
+        ("add", {"a": 1, "b": 2}, None),
+        ("nothing", [], None),
+        ("move", {"self": 1}, None),
+    ]
 
 
 async def test_dotted_names_and_odd_names() -> None:
@@ -51,7 +58,7 @@ async def test_options_make_a_new_namespace() -> None:
     assert [seen[2] for seen in recorder.seen] == [0.5, None]
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_must_be_above_zero(timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout: expected"):
         CallOptions(timeout=timeout)

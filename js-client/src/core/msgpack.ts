@@ -60,6 +60,7 @@ export class Writer {
     if (this.#bytes.length > KEPT_BUFFER) this.#allocate(1024);
   }
 
+  /** Any value; `depth` says inside how many containers. */
   value(value: unknown, depth = 0): void {
     switch (typeof value) {
       case "string":
@@ -87,6 +88,7 @@ export class Writer {
     this.#header(length, 0x80, 16, 0, 0xde);
   }
 
+  /** An integer within ±(2^53-1), in its shortest form. */
   integer(value: number): void {
     if (value >= 0) {
       if (value < 0x80) this.#byte(value);
@@ -101,6 +103,7 @@ export class Writer {
     else this.#tagged64(0xd3, value);
   }
 
+  /** Text, which must be well-formed. */
   text(text: string): void {
     const { length } = text;
     if (length <= SHORT_TEXT) {
@@ -335,6 +338,7 @@ export class Reader {
     return typeof value === "number" && tag !== 0xca && tag !== 0xcb ? value : undefined;
   }
 
+  /** Any value; `depth` says inside how many containers. */
   value(depth = 0): Value {
     if (this.#at >= this.bytes.length) throw cutShort();
     const tag = this.bytes[this.#at++]!;

@@ -60,6 +60,7 @@ export interface RoomOptions {
   readonly closed: () => void;
 }
 
+/** The typed half of `EventTarget`: which event comes with which name. */
 export interface Room {
   addEventListener<Type extends keyof RoomEvents>(
     type: Type,

@@ -16,9 +16,11 @@ import { binaryField, listField, member, objectField, peerIdField, refuseField, 
 export const SUBPROTOCOL = "rtcrpc.signal.1";
 /** Characters of a message that a client takes: a full room of long names doesn't fit in one ordinary signaling message. */
 export const MAX_RESULT = 4 * SIGNALING_MESSAGE;
-/** Close codes of the bootstrap: the same peer id joined elsewhere; our message was refused; our proof or token was refused. */
+/** The bootstrap's close code when the same peer id joined elsewhere. */
 export const CLOSE_REPLACED = 4001;
+/** Its close code when our message was refused. */
 export const CLOSE_REFUSED = 4400;
+/** Its close code when our proof or token was refused. */
 export const CLOSE_UNAUTHENTICATED = 4401;
 
 const NONCE_BYTES = 32;

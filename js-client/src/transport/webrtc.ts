@@ -8,8 +8,22 @@ import { CHANNEL_BUFFER, LOSSY_BUFFER, MAX_CANDIDATES } from "../limits.js";
 import type { Candidate, Connection, ConnectionEvents, IceServer, Path, Transport } from "./base.js";
 import { bareCandidate, checkDescription, fingerprintOf, isOfLibdatachannel, isUsefulCandidate, withoutCandidates } from "./sdp.js";
 
-/** The class that makes connections: a browser's own, or that of a Node package. */
-export type PeerConnectionClass = new (configuration: RTCConfiguration) => RTCPeerConnection;
+/**
+ * The class that makes connections: a browser's own, or that of a Node package. Only some members are named here, because the types that the
+ * packages ship differ from the browser's in details that don't matter.
+ */
+/* eslint-disable @typescript-eslint/no-explicit-any */
+export type PeerConnectionClass = new (configuration: any) => {
+  createDataChannel(label: string, options: any): any;
+  createOffer(): Promise<any>;
+  createAnswer(): Promise<any>;
+  setLocalDescription(description?: any): Promise<void>;
+  setRemoteDescription(description: any): Promise<void>;
+  addIceCandidate(candidate: any): Promise<void>;
+  getStats(): Promise<any>;
+  close(): void;
+};
+/* eslint-enable @typescript-eslint/no-explicit-any */
 
 const CHANNEL_LABEL = "rtcrpc";
 const CHANNEL_OPTIONS: RTCDataChannelInit = { negotiated: true, id: 0, ordered: true, protocol: "rtcrpc.1" };
@@ -39,7 +53,8 @@ export class WebRtcTransport implements Transport {
   create(events: ConnectionEvents, iceServers: readonly IceServer[]): Connection {
     let pc: RTCPeerConnection;
     try {
-      pc = new this.#make({ iceServers: iceServers.map((server) => ({ ...server, urls: [server.urls].flat() })) });
+      const configuration: RTCConfiguration = { iceServers: iceServers.map((server) => ({ ...server, urls: [server.urls].flat() })) };
+      pc = new this.#make(configuration) as RTCPeerConnection;
     } catch (error) {
       throw new Unavailable(`an RTCPeerConnection could not be made; are the ICE servers well-formed? ${String(error)}`);
     }

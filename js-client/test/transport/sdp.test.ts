@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { ProtocolError } from "../../src/errors.js";
 import { MAX_CANDIDATES, MAX_SDP } from "../../src/limits.js";
-import { bareCandidate, checkDescription, fingerprintOf, isUsefulCandidate } from "../../src/transport/sdp.js";
+import { bareCandidate, checkDescription, fingerprintOf, isOfLibdatachannel, isUsefulCandidate, withoutCandidates } from "../../src/transport/sdp.js";
 
 const PRINT = Array.from({ length: 32 }, (_, i) => (i + 160).toString(16).toUpperCase()).join(":");
 const OTHER = Array.from({ length: 32 }, () => "0C").join(":");
@@ -96,4 +96,12 @@ test("candidates travel bare, and active TCP candidates not at all", () => {
   assert.equal(isUsefulCandidate("candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype active generation 0"), false);
   assert.equal(isUsefulCandidate("candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype passive"), true);
   assert.equal(isUsefulCandidate("candidate:1 1 udp 1 192.0.2.1 9 typ host"), true);
+});
+
+test("a description can be sent without its candidates", () => {
+  const bare = sdp(`a=fingerprint:sha-256 ${PRINT}`);
+  const full = bare.replace("a=mid:0\r\n", "a=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=candidate:2 1 udp 1 192.0.2.1 9 typ host\r\n");
+  assert.equal(withoutCandidates(full), bare);
+  assert.equal(isOfLibdatachannel(bare), false);
+  assert.equal(isOfLibdatachannel(bare.replace("o=-", "o=rtc")), true);
 });

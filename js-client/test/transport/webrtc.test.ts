@@ -6,10 +6,10 @@ import { RTCPeerConnection } from "node-datachannel/polyfill";
 import { ConnectionLost, ProtocolError, Unavailable } from "../../src/errors.js";
 import { CHANNEL_BUFFER, MAX_CANDIDATES } from "../../src/limits.js";
 import type { Candidate, Connection, ConnectionEvents } from "../../src/transport/base.js";
-import { type PeerConnectionClass, WebRtcTransport, pathFromStats } from "../../src/transport/webrtc.js";
+import { WebRtcTransport, pathFromStats } from "../../src/transport/webrtc.js";
 import { until } from "../support/wait.js";
 
-const transport = new WebRtcTransport(RTCPeerConnection as unknown as PeerConnectionClass);
+const transport = new WebRtcTransport(RTCPeerConnection);
 
 const ends: End[] = [];
 
@@ -94,11 +94,10 @@ test("the lossy channel carries frames both ways, and its end is not the connect
 });
 
 test("a stack without a lossy channel goes without", async () => {
-  const Plain = RTCPeerConnection as unknown as PeerConnectionClass;
-  class Without extends Plain {
-    override createDataChannel(label: string, options?: RTCDataChannelInit): RTCDataChannel {
-      if (label !== "rtcrpc") throw new Error("one channel is all there is");
-      return super.createDataChannel(label, options);
+  class Without extends RTCPeerConnection {
+    override createDataChannel(...args: Parameters<RTCPeerConnection["createDataChannel"]>): ReturnType<RTCPeerConnection["createDataChannel"]> {
+      if (args[0] !== "rtcrpc") throw new Error("one channel is all there is");
+      return super.createDataChannel(...args);
     }
   }
   const [a, b] = await pair(new WebRtcTransport(Without));
@@ -161,9 +160,9 @@ test("closing with a drain lets out what was sent", async () => {
 });
 
 test("a channel that was not agreed ends the connection", async () => {
-  const made: InstanceType<PeerConnectionClass>[] = [];
-  class Spying extends (RTCPeerConnection as unknown as PeerConnectionClass) {
-    constructor(configuration: RTCConfiguration) {
+  const made: RTCPeerConnection[] = [];
+  class Spying extends RTCPeerConnection {
+    constructor(configuration: ConstructorParameters<typeof RTCPeerConnection>[0]) {
       super(configuration);
       made.push(this);
     }

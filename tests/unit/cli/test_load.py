@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from rtcrpc.cli.load import load_registry
+from rtcrpc.service.registry import default_registry
 
 
 @pytest.fixture(autouse=True)
 def _leave_no_modules() -> Iterator[None]:
-    before, path = set(sys.modules), list(sys.path)
+    before, path, names = set(sys.modules), list(sys.path), set(default_registry().names())
     yield
+    for name in set(default_registry().names()) - names:
+        default_registry().remove(name)
     for name in set(sys.modules) - before:
         if not name.startswith("rtcrpc"):
             del sys.modules[name]

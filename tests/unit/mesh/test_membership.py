@@ -1,6 +1,7 @@
 """rtcrpc.mesh.membership: who is meant by a name, and who is forgotten when."""
 
 import pytest
+
 from rtcrpc.core.identity import Identity
 from rtcrpc.errors import IdentityMismatch, Unavailable
 from rtcrpc.mesh.membership import LinkState, Membership

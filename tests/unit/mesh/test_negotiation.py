@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rtcrpc.mesh.negotiation import Negotiation, OfferVerdict
 
 SMALL, LARGE = "A" * 43, "B" * 43
@@ -74,3 +75,12 @@ def test_two_sides_agree_once_everything_is_delivered(steps: list[str]) -> None:
         deliver("small")
         deliver("large")
     assert sides["small"].current == sides["large"].current
+
+
+def test_what_was_seen() -> None:
+    negotiation = Negotiation(SMALL, LARGE)
+    negotiation.dial("ours")
+    negotiation.receive_offer("theirs")
+    assert negotiation.was_seen("ours")
+    assert negotiation.was_seen("theirs")
+    assert not negotiation.was_seen("to come")

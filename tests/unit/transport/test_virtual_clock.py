@@ -53,8 +53,13 @@ def test_a_deadlock_is_told_with_who_waits_where() -> None:
 
 def test_heartbeats_do_not_hide_a_hang() -> None:
     async def beats() -> None:
-        while True:
-            await asyncio.sleep(2.5)
+        loop = asyncio.get_running_loop()
+
+        def beat() -> None:
+            loop.call_later(2.5, beat)
+
+        beat()
+        await asyncio.Event().wait()
 
     with pytest.raises(Deadlock, match="not done after 100 virtual seconds"):
         run(beats(), limit=100)

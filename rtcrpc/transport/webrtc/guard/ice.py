@@ -21,7 +21,7 @@ from typing import Any, Final, cast
 
 from aioice import Candidate as AioiceCandidate
 from aioice import Connection as AioiceConnection
-from aioice import stun
+from aioice import mdns, stun
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import (
     CandidatePair,
@@ -110,6 +110,8 @@ class GuardedIce(AioiceConnection):
         self.on_candidate: Callable[[IceCandidate | None], None] | None = None
         self._settings = settings
         self._server_tasks: set[asyncio.Task[None]] = set()
+        self._mdns: mdns.MDnsProtocol | None = None
+        self._mdns_lock = asyncio.Lock()
         self._read_in_a_row = 0
         self._relay_transports: dict[StunProtocol, str] = {}
 
@@ -142,6 +144,10 @@ class GuardedIce(AioiceConnection):
             _, protocol = await loop.create_datagram_endpoint(lambda: GuardedProtocol(self), local_addr=(address, 0))
         except OSError as error:
             logger.info("no candidate on %s: %s", address, error)
+            return
+        if self._closing:
+            # Closed while the socket was being made: nobody else would close it.
+            protocol.transport.close()
             return
         sock = protocol.transport.get_extra_info("socket")
         # A window of SCTP and more: what the kernel drops here comes back after a second (aioice does the same).
@@ -244,6 +250,26 @@ class GuardedIce(AioiceConnection):
 
     # -- what is let in ----------------------------------------------------------------------------------
 
+    async def add_remote_candidate(self, remote_candidate: AioiceCandidate | None) -> None:
+        """Take a candidate; look an mDNS name up first, which takes a second at most.
+
+        aioice keeps one resolver for a thread, behind a lock that belongs to the first loop that waited for it.
+        Here each connection has its own, so that one loop after another may run in a thread.
+        """
+        if remote_candidate is None or not mdns.is_mdns_hostname(remote_candidate.host):
+            await super().add_remote_candidate(remote_candidate)
+            return
+        async with self._mdns_lock:
+            if self._closing:
+                return
+            if self._mdns is None:
+                self._mdns = await mdns.create_mdns_protocol()
+        address = await self._mdns.resolve(remote_candidate.host)
+        if address is None:
+            logger.info("nobody on the local network answers for %s", remote_candidate.host)
+        elif not self._closing:
+            self._add_remote_candidate(remote_candidate, address)
+
     def _add_remote_candidate(self, remote_candidate: AioiceCandidate, network_host: str) -> None:
         # Asked here, where a `.local` name has become an address.
         why = self._settings.candidate_filter.refusal(network_host, remote_candidate.port)
@@ -309,11 +335,6 @@ class GuardedIce(AioiceConnection):
             rtt=rtt,
         )
 
-    @property
-    def lost(self) -> bool:
-        """Whether ICE itself gave up: consent to send has run out (RFC 7675)."""
-        return self._closing
-
     async def close(self) -> None:
         """Close sockets and allocations."""
         self._closing = True
@@ -322,6 +343,10 @@ class GuardedIce(AioiceConnection):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        async with self._mdns_lock:
+            if self._mdns is not None:
+                await self._mdns.close()
+                self._mdns = None
         await super().close()
 
 

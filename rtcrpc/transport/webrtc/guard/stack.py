@@ -33,6 +33,7 @@ from aiortc import (
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint
 from aiortc.rtcicetransport import RTCIceParameters
 from cryptography.hazmat.primitives.hashes import SHA256
+from OpenSSL import SSL
 
 from rtcrpc.transport.base import (
     CHANNEL_ID,
@@ -258,8 +259,10 @@ class Stack:
 
     @property
     def path_lost(self) -> bool:
-        """Whether ICE gave up, which DTLS cannot tell from the other side's goodbye."""
-        return self.ice.state == "failed" or (self._ice is not None and self._ice.lost)
+        """Whether DTLS ended without the other side's goodbye: ICE gave up, or our socket went."""
+        ssl: Any = self.dtls._ssl
+        goodbye = ssl is not None and bool(ssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+        return self.dtls.state == "closed" and not goodbye
 
     @property
     def closed_by_peer(self) -> bool:
