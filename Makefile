@@ -33,7 +33,7 @@ bench: setup
 	$(PYTHON) -m benchmarks
 
 soak: setup
-	$(PYTHON) -m pytest --hypothesis-profile=soak
+	$(PYTHON) -m pytest --hypothesis-profile=soak --timeout 0
 
 generate: setup
 	$(PYTHON) tools/generate_constants.py

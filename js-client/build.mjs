@@ -24,6 +24,8 @@ const common = {
   legalComments: "linked",
   logLevel: "warning",
   minify: true,
+  // Node prints the line of an uncaught error, which must not be the whole file.
+  lineLimit: 160,
   // Errors are told apart by the name of their class, also in what people read.
   keepNames: true,
   sourcemap: "linked",

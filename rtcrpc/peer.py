@@ -76,7 +76,10 @@ class BasePeer:
         if invite.pin is not None:
             pins.add(invite.pin)
         for key in pins:
-            parse_peer_id(key)
+            try:
+                parse_peer_id(key)
+            except ValueError as error:
+                raise ValueError(f"pin: {error}") from None
         return await self._enter(
             invite.room,
             frozenset(pins),

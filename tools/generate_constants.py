@@ -10,35 +10,19 @@ import json
 import re
 import sys
 import textwrap
-from pathlib import Path
 from typing import Any
+
+from generated_files import ROOT, run
 
 __all__ = ["main", "render"]
 
-ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 110
 NOTICE = "Made from schemas/{}.json by tools/generate_constants.py: change that one and `make generate`."
 
 
 def main(arguments: list[str]) -> int:
     """Write or check the files; the exit code is the result."""
-    check = arguments == ["--check"]
-    if arguments and not check:
-        print(f"expected no argument or --check, got {' '.join(arguments)}", file=sys.stderr)
-        return 2
-    stale = []
-    for name, text in render().items():
-        path = ROOT / name
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale.append(name)
-        if not check:
-            path.write_text(text, encoding="utf-8")
-            print(f"wrote {name}")
-    if check and stale:
-        print(f"not what schemas/*.json say: {', '.join(stale)}. Run `make generate`.", file=sys.stderr)
-        return 1
-    return 0
+    return run(arguments, render, "schemas/*.json")
 
 
 def render() -> dict[str, str]:

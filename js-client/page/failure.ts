@@ -56,8 +56,8 @@ const HINTS: ReadonlyMap<number, string> = new Map([
 // These end without the function, by definition; for the others only the answer's own word counts.
 const NEVER_RAN: ReadonlySet<number> = new Set([METHOD_NOT_FOUND, INVALID_PARAMS]);
 
-/** What to show for `error`, whatever was thrown. */
-export function failureOf(error: unknown): Failure {
+/** What to show for `error`, whatever was thrown. `called`: by calling a function, which may not have run. */
+export function failureOf(error: unknown, { called = true } = {}): Failure {
   if (!(error instanceof RtcRpcError)) {
     return {
       title: "Error in this page",
@@ -74,7 +74,7 @@ export function failureOf(error: unknown): Failure {
   const parts = [HINTS.get(error.code) ?? ""];
   if (error.code === INVALID_PARAMS && remote !== null && remote.issues.length > 0) {
     parts.push(`${count(remote.issues.length, "argument")} did not fit. The function did not run.`);
-  } else if (ranOf(error) === false && !NEVER_RAN.has(error.code)) {
+  } else if (called && ranOf(error) === false && !NEVER_RAN.has(error.code)) {
     parts.push("The function did not run.");
   }
   if (remote?.retryAfter != null) {

@@ -55,6 +55,19 @@ export class FunctionList {
     this.#narrow();
   }
 
+  /** Shows nothing, as before the first offer. */
+  clear(): void {
+    for (const { card } of this.#shown) {
+      card.dispose();
+    }
+    this.#shown = [];
+    this.#fingerprint = "";
+    fill(this.#cards);
+    fill(this.#index);
+    this.#found.textContent = "";
+    show(this.#filterPlace, false);
+  }
+
   #note(offer: Offer): HTMLElement | null {
     if (offer.methods.length === 0) {
       return el(

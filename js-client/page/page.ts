@@ -10,6 +10,7 @@ import { StatusPanel } from "./status.js";
 import { label, shortKey } from "./text.js";
 
 let session: PageSession | null = null;
+let shownFor = location.href;
 const status = new StatusPanel(() => void session?.connect());
 const functions = new FunctionList({
   invoke: (method, params, signal, progress) => {
@@ -29,6 +30,11 @@ function showScreen(name: "start" | "session"): void {
 async function open(): Promise<void> {
   await session?.close();
   session = null;
+  if (shownFor !== location.href) {
+    // What another link led to is not what this one offers.
+    functions.clear();
+    shownFor = location.href;
+  }
   const lacking = missing();
   const note = byId("lacking", HTMLElement);
   note.textContent = lacking ?? "";
@@ -49,6 +55,7 @@ async function open(): Promise<void> {
     status.stood({
       phase: "failed",
       words: "",
+      final: true,
       failure: {
         ...failure,
         title: "This link can't be read",

@@ -12,6 +12,8 @@ export interface Standing {
   /** What is going on, or why it ended; a sentence. */
   readonly words: string;
   readonly failure: Failure | null;
+  /** Trying again can't help: nothing to press. */
+  readonly final?: boolean;
 }
 
 /** Who is at the other end, as far as it is known. */
@@ -65,7 +67,7 @@ export class PageSession {
     try {
       await this.#connect();
     } catch (error) {
-      const failure = failureOf(error);
+      const failure = failureOf(error, { called: false });
       this.#stand("failed", failure.title, failure);
     } finally {
       this.#working = false;

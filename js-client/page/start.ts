@@ -41,7 +41,10 @@ export function fragmentOf(link: string): string {
 /** What this browser, or the way the page was opened, lacks; null when nothing does. */
 export function missing(): string | null {
   if (!globalThis.isSecureContext) {
-    return "This page was opened over plain http. Browsers give it what it needs only over https, or on localhost.";
+    return (
+      "This page was opened over plain http, and browsers give a page keys and WebRTC only over https, or on localhost. " +
+      "Open it on the machine that serves it, or ask whoever runs it for an https link: rtcrpc serve --help tells how."
+    );
   }
   if (typeof RTCPeerConnection !== "function") {
     return "This browser has no WebRTC, or an extension turned it off. The page needs it to reach the peer.";

@@ -96,7 +96,7 @@ export class StatusPanel {
     document.title = name === null ? "rtcrpc" : `${label(name, 40)} · rtcrpc`;
   }
 
-  stood({ phase, words, failure }: Standing): void {
+  stood({ phase, words, failure, final = false }: Standing): void {
     this.#panel.dataset["phase"] = phase;
     this.#phase.textContent = PHASES[phase];
     if (failure !== null) {
@@ -107,7 +107,7 @@ export class StatusPanel {
       // A reason may be the peer's own words.
       fill(this.#why, longText(words, 200));
     }
-    show(this.#reconnect, phase === "disconnected" || phase === "failed");
+    show(this.#reconnect, !final && (phase === "disconnected" || phase === "failed"));
     show(this.#facts, phase === "connected" || phase === "disconnected");
     this.say(`${PHASES[phase]}${failure === null ? "" : `: ${failure.message}`}`);
   }

@@ -114,16 +114,7 @@ export function readInput(kind: Kind, input: Input, path: Path, problems: Proble
         problems.push({ path, message: "choose one" });
         return undefined;
       }
-      const field: Field = {
-        name: "",
-        title: "",
-        description: "",
-        required: true,
-        nullable: false,
-        default: undefined,
-        kind: variant.kind,
-      };
-      return readEntry(field, { mode: "value", input: input.input }, path, problems);
+      return readEntry(unnamed(variant.kind), { mode: "value", input: input.input }, path, problems);
     }
     case "entries":
       return readEntries(kind, input.entries, path, problems);
@@ -134,15 +125,7 @@ export function readInput(kind: Kind, input: Input, path: Path, problems: Proble
 
 function readEntries(kind: Kind, entries: readonly Entry[], path: Path, problems: Problem[]): unknown {
   if (kind.type === "list") {
-    const field: Field = {
-      name: "",
-      title: "",
-      description: "",
-      required: true,
-      nullable: false,
-      default: undefined,
-      kind: kind.item,
-    };
+    const field = unnamed(kind.item);
     checkCount(kind, entries.length, path, problems);
     return entries.map((entry, index) => readEntry(field, entry, [...path, index], problems));
   }
@@ -151,6 +134,11 @@ function readEntries(kind: Kind, entries: readonly Entry[], path: Path, problems
   }
   const fields = kind.type === "group" ? kind.fields : [];
   return readFields(fields, entries, path, problems);
+}
+
+/** A value of this kind where no field stands for it: an item of a list, a variant of a union. */
+function unnamed(kind: Kind): Field {
+  return { name: "", title: "", description: "", required: true, nullable: false, default: undefined, kind };
 }
 
 const NOTHING: Entry = { mode: "value", input: { type: "text", text: "" } };

@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import os
 import socket as socket_module
+import ssl
 from collections.abc import AsyncIterator, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -34,12 +35,14 @@ class BootstrapServer:
     """A bootstrap that listens.
 
     `host` and `port` are what is bound; `url` is where people find it, `http://127.0.0.1:8000`, without a
-    slash at the end; `ws_url` is the same for signaling, `ws://127.0.0.1:8000`.
+    slash at the end; `ws_url` is the same for signaling, `ws://127.0.0.1:8000`. `local_ws_url` is for peers on
+    this machine, past the names and proxies that others need: loopback, where that is bound without TLS.
     """
 
     host: str
     port: int
     url: str
+    local_ws_url: str
     app: Starlette
 
     @property
@@ -89,13 +92,21 @@ class Bootstrap:
             bound = int(listener.getsockname()[1])
             server = _Server(self._server_config(certfile, keyfile))
             server.config.load()
+        except ssl.SSLError as error:
+            listener.close()
+            raise ValueError(
+                f"certfile: expected a PEM certificate that belongs to the key in keyfile (--tls-cert, --tls-key), got {error}"
+            ) from None
         except BaseException:
             listener.close()
             raise
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="rtcrpc bootstrap")
         try:
             await server.ready(serving)
-            yield BootstrapServer(host, bound, self._url(host, bound, secure=certfile is not None), self.app)
+            url = self._url(host, bound, secure=certfile is not None)
+            local = _loopback_of(str(listener.getsockname()[0])) if certfile is None else None
+            local_ws_url = f"ws://{local}:{bound}" if local is not None else "ws" + url.removeprefix("http")
+            yield BootstrapServer(host, bound, url, local_ws_url, self.app)
         finally:
             server.should_exit = True
             await asyncio.wait([serving])
@@ -104,14 +115,20 @@ class Bootstrap:
 
     async def _bind(self, host: str, port: int) -> socket_module.socket:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket_module.SOCK_STREAM, flags=socket_module.AI_PASSIVE)
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket_module.SOCK_STREAM, flags=socket_module.AI_PASSIVE)
+        except socket_module.gaierror as error:
+            raise OSError(
+                error.errno, f"can't listen on {host!r}: expected an address of this machine; {error.strerror}"
+            ) from None
         # "localhost" may mean ::1 and 127.0.0.1; one is enough, and a browser tries both.
         family, kind, protocol, _, address = min(found, key=lambda info: info[0] != socket_module.AF_INET)
         config = self.config
         if not is_loopback_host(str(address[0])) and not config.hosts and config.public_url is None:
             raise ValueError(
                 f"refused to listen on {host}, which other machines can reach: list the names "
-                "or addresses by which they call it, such as hosts=('192.168.1.5',), or give its public_url"
+                "or addresses by which they call it in hosts (--allow-host 192.168.1.5), or give its public_url "
+                "(--public-url)"
             )
         listener = socket_module.socket(family, kind, protocol)
         try:
@@ -208,6 +225,14 @@ class _PatientH11(H11Protocol):
         # After an upgrade the transport belongs to the WebSocket; a request that came left its cycle.
         if self.cycle is None and self.transport.get_protocol() is self:
             self.transport.close()
+
+
+def _loopback_of(address: str) -> str | None:
+    """The loopback host at which a bound address is reached too; None where it is not."""
+    ip = ipaddress.ip_address(address)
+    if ip.is_unspecified:
+        return "127.0.0.1" if ip.version == 4 else "[::1]"
+    return (f"[{ip}]" if ip.version == 6 else str(ip)) if ip.is_loopback else None
 
 
 def _is_wildcard(host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from rtcrpc.cli.bootstrap import bootstrap
-from rtcrpc.cli.call import call
+from rtcrpc.cli.call import CallCommand, call
 from rtcrpc.cli.demo import demo
 from rtcrpc.cli.discover import discover
 from rtcrpc.cli.invite import invite
@@ -30,7 +30,7 @@ app = typer.Typer(
 )
 
 app.command()(serve)
-app.command()(call)
+app.command(cls=CallCommand)(call)
 app.command()(discover)
 app.command()(peers)
 app.command()(invite)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from rtcrpc.cli.options import Json, Key, Link, Name, Pin, Timeout, Token, identity_of
+from rtcrpc.cli.options import BootstrapToken, Json, Key, Link, Name, Pin, Timeout, Token, identity_of
 
-__all__ = ["call", "parse_argument"]
+__all__ = ["CallCommand", "call", "parse_argument"]
+
+_NEGATIVE = re.compile(r"-(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+class CallCommand(TyperCommand):
+    """A command to which `-1` is an argument, not an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line."""
+        # A blank in front is nothing to JSON, and makes it no option.
+        return super().parse_args(ctx, [f" {text}" if _NEGATIVE.fullmatch(text) else text for text in args])
 
 
 def parse_argument(text: str) -> Any:
@@ -35,6 +48,7 @@ def call(
     timeout: Timeout = 30.0,
     pin: Pin = None,
     token: Token = None,
+    bootstrap_token: BootstrapToken = None,
     key: Key = None,
     name: Name = None,
     as_json: Json = False,
@@ -62,7 +76,9 @@ def call(
         if args and by_name:
             raise ValueError(f"{method}: expected all arguments by position or all with --arg, got both")
         params = make_params(method, tuple(parse_argument(a) for a in args or ()), by_name)
-        async with Peer(identity=identity_of(key), name=name).join(link, pin=pin, token=token) as room:
+        async with Peer(identity=identity_of(key), name=name).join(
+            link, pin=pin, token=token, bootstrap_token=bootstrap_token
+        ) as room:
             remote = await room.peer(peer, timeout=timeout)
             with ProgressBar(method) as bar:
                 result = await remote.invoke(method, params, CallOptions(timeout=timeout, progress=bar.show))

@@ -29,7 +29,7 @@ def demo(
     from rich.markup import escape
 
     from rtcrpc.cli.demo_functions import registry
-    from rtcrpc.cli.output import notes, print_json, print_qr, print_value, run
+    from rtcrpc.cli.output import notes, print_json, print_value, run
     from rtcrpc.cli.serving import Plan, serving
     from rtcrpc.peer import Peer
 
@@ -54,8 +54,6 @@ def demo(
                     f"[bold]add(1, 2)[/] = [bold green]{escape(str(result))}[/] in {(answered - connected) * 1000:.1f} ms."
                 )
                 notes.print("Open this in a browser on this machine:")
-                if keep and sys.stderr.isatty():
-                    print_qr(served.link)
                 print_value(served.link)
             if keep:
                 notes.print("[dim]Ctrl-C stops.[/]")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rtcrpc.cli.options import Json, Key, Link, Pin, Timeout, Token, identity_of
+from rtcrpc.cli.options import BootstrapToken, Json, Key, Link, Pin, Timeout, Token, identity_of
 
 __all__ = ["discover", "signature_of"]
 
@@ -43,6 +43,7 @@ def discover(
     timeout: Timeout = 30.0,
     pin: Pin = None,
     token: Token = None,
+    bootstrap_token: BootstrapToken = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -54,13 +55,16 @@ def discover(
     from rtcrpc.peer import Peer
 
     async def main() -> None:
-        async with Peer(identity=identity_of(key)).join(link, pin=pin, token=token) as room:
+        async with Peer(identity=identity_of(key)).join(
+            link, pin=pin, token=token, bootstrap_token=bootstrap_token
+        ) as room:
             remote = await room.peer(peer, timeout=timeout)
             document = await remote.discover(timeout=timeout)
+            trust = remote.trust  # of the link: it is gone with the room
         if as_json:
             print_json(document)
             return
-        table = Table(title=f"{escape(remote.name)} ({remote.trust})", box=None, title_justify="left")
+        table = Table(title=f"{escape(remote.name)} ({trust})", box=None, title_justify="left")
         table.add_column("function", style="bold")
         table.add_column("what it does")
         for method in document["methods"]:

@@ -16,7 +16,7 @@ class Exit(enum.IntEnum):
     FAILED = 1
     """The other side answered with an error."""
     USAGE = 2
-    """The command line, a file or a link is wrong; nothing was sent."""
+    """The command line, a file, an address or a link is wrong; nothing was sent."""
     UNREACHABLE = 3
     """No bootstrap, no such peer, or no path to it; the call did not run."""
     IDENTITY = 4
@@ -42,7 +42,9 @@ def exit_of(error: BaseException) -> Exit:
             return Exit.UNREACHABLE
         case errors.RemoteError():
             return Exit.FAILED
-        case errors.InviteError() | errors.KeyFileError() | errors.ExposeError() | errors.EncodeError() | ValueError():
+        case errors.InviteError() | errors.KeyFileError() | errors.ExposeError() | errors.EncodeError():
+            return Exit.USAGE
+        case ValueError() | OSError():
             return Exit.USAGE
         case KeyboardInterrupt():
             return Exit.INTERRUPTED

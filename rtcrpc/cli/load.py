@@ -5,14 +5,27 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from rtcrpc.errors import RtcRpcError
 
 if TYPE_CHECKING:
     from rtcrpc.service.registry import Registry
 
 __all__ = ["load_registry"]
+
+
+def _unloadable(what: str, error: Exception) -> ValueError:
+    """An error that shows what the user's module raised, from the user's first line on."""
+    told = traceback.TracebackException.from_exception(error)
+    frames = list(told.stack)
+    while frames and (frames[0].filename in (__file__, importlib.__file__) or frames[0].filename.startswith("<frozen")):
+        del frames[0]
+    told.stack = traceback.StackSummary.from_list(frames)
+    return ValueError(f"{what} can't be loaded\n{''.join(told.format()).rstrip()}")
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -26,7 +39,12 @@ def _module_of_file(path: Path) -> ModuleType:
     # Registered before it runs, as the import system does: dataclasses and pydantic look their module up by name.
     sys.modules[name] = module
     sys.path.insert(0, str(path.resolve().parent))
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except RtcRpcError:
+        raise
+    except Exception as error:
+        raise _unloadable(str(path), error) from None
     return module
 
 
@@ -48,7 +66,11 @@ def load_registry(what: str) -> tuple[Registry, str]:
                 raise ValueError(
                     f"{what}: no such file or module; expected robot.py, or package.module:registry"
                 ) from None
+            raise _unloadable(what, error) from None
+        except RtcRpcError:
             raise
+        except Exception as error:
+            raise _unloadable(what, error) from None
     name = module.__name__.rpartition(".")[2]
     if attribute:
         registry = getattr(module, attribute, None)

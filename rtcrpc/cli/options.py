@@ -11,7 +11,22 @@ if TYPE_CHECKING:
     from rtcrpc.core.identity import Identity
     from rtcrpc.signaling.base import IceServerInfo
 
-__all__ = ["IceServers", "Json", "Key", "Link", "Name", "Pin", "Timeout", "Token", "identity_of", "parse_ice_server"]
+__all__ = [
+    "BootstrapToken",
+    "IceServers",
+    "Json",
+    "Key",
+    "Link",
+    "Name",
+    "Pin",
+    "PublicUrl",
+    "Timeout",
+    "TlsCert",
+    "TlsKey",
+    "Token",
+    "identity_of",
+    "parse_ice_server",
+]
 
 Link = Annotated[
     str, typer.Argument(help="An invite link, or the URL of a room: ws://host/room/name.", show_default=False)
@@ -25,6 +40,22 @@ Name = Annotated[str | None, typer.Option("--name", help="The name that others s
 Pin = Annotated[list[str] | None, typer.Option("--pin", help="The key that the peer must have (a link has it in it).")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds until it gives up.")]
 Token = Annotated[str | None, typer.Option("--token", help="What entitles us (a link has it in it).")]
+BootstrapToken = Annotated[
+    str | None, typer.Option("--bootstrap-token", help="What the bootstrap asks for, where it does.")
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert", exists=True, dir_okay=False, help="Serve https with this certificate (PEM, with its chain)."
+    ),
+]
+TlsKey = Annotated[
+    Path | None, typer.Option("--tls-key", exists=True, dir_okay=False, help="The key of that certificate (PEM).")
+]
+PublicUrl = Annotated[
+    str | None,
+    typer.Option("--public-url", help="The address people use, such as https://example.org/rtc behind a proxy."),
+]
 IceServers = Annotated[
     list[str] | None,
     typer.Option(

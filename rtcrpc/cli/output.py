@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from rtcrpc.cli.exits import Exit, exit_of
 from rtcrpc.core.values import to_json
-from rtcrpc.errors import RemoteError, RtcRpcError
+from rtcrpc.errors import RemoteError, RemoteMethodNotFound, RtcRpcError
 
-__all__ = ["ProgressBar", "fail", "notes", "print_item", "print_json", "print_qr", "print_value", "run"]
+__all__ = ["ProgressBar", "fail", "notes", "print_item", "print_json", "print_qr", "print_value", "qr_lines", "run", "warn"]
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """For people."""
@@ -89,31 +89,77 @@ class ProgressBar:
         self._shown.update(self._task, completed=done, total=total, description=text)
 
 
-def print_qr(text: str) -> None:
-    """`text` as a QR code on standard error, drawn with block characters."""
+def warn(text: str) -> None:
+    """A warning on standard error."""
+    notes.print(f"[bold yellow]warning[/] {escape(text)}")
+
+
+def qr_lines(text: str) -> list[str]:
+    """`text` as a QR code: lines of block characters, two rows of it in each. The blocks are its light parts."""
     import segno
 
-    segno.make(text, error="l", micro=False).terminal(out=sys.stderr, compact=True)
+    rows = [list(row) for row in segno.make(text, error="l", micro=False).matrix_iter(border=4)]
+    if len(rows) % 2:
+        rows.append([0] * len(rows[0]))
+    return [
+        "".join(_BLOCKS[top, bottom] for top, bottom in zip(upper, lower, strict=True))
+        for upper, lower in zip(rows[::2], rows[1::2], strict=True)
+    ]
+
+
+_BLOCKS = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}
+# White on black whatever the terminal's theme: many phones read no inverted code.
+_QR_COLOURS, _RESET = "\x1b[38;5;231;48;5;16m", "\x1b[0m"
+
+
+def print_qr(text: str) -> None:
+    """`text` as a QR code on standard error; where the terminal is too narrow, a word about that instead."""
+    lines = qr_lines(text)
+    if len(lines[0]) > notes.width:
+        notes.print(f"[dim](no QR code: it needs {len(lines[0])} columns, the terminal has {notes.width})[/]")
+        return
+    start, end = (_QR_COLOURS, _RESET) if notes.color_system is not None else ("", "")
+    sys.stderr.write("".join(f"{start}{line}{end}\n" for line in lines))
+    sys.stderr.flush()
 
 
 def fail(error: BaseException, as_json: bool) -> NoReturn:
     """Say what went wrong, and leave with the exit code for it."""
     code = exit_of(error)
-    if as_json and isinstance(error, RtcRpcError):
-        print_json(
-            {"error": {"code": error.code, "message": error.message, "data": error.data, "kind": type(error).__name__}}
-        )
-    elif code is Exit.INTERRUPTED:
+    if code is Exit.INTERRUPTED:
         notes.print("[dim]stopped[/]")
+    elif as_json:
+        known = error if isinstance(error, RtcRpcError) else None
+        print_json(
+            {
+                "error": {
+                    "code": known and known.code,
+                    "message": _words_of(error),
+                    "data": known and known.data,
+                    "kind": type(error).__name__,
+                }
+            }
+        )
     else:
-        where = "the peer answered" if isinstance(error, RemoteError) else type(error).__name__
-        notes.print(f"[bold red]error[/] [dim]{where}:[/] {escape(str(error))}")
-        for issue in error.issues if isinstance(error, RemoteError) else ():
+        who = "the peer answered: " if isinstance(error, RemoteError) else ""
+        notes.print(f"[bold red]error[/] [dim]{who}[/]{escape(_words_of(error))}")
+        issues = error.issues if isinstance(error, RemoteError) else ()
+        # One issue is in the message already.
+        for issue in issues if len(issues) > 1 else ():
             path = ".".join(str(part) for part in issue.get("path", ()))
             notes.print(
                 f"  {escape(path)}: expected {escape(str(issue.get('expected')))}, got {escape(str(issue.get('got')))}"
             )
+        if isinstance(error, RemoteMethodNotFound):
+            notes.print("[dim]rtcrpc discover LINK lists what there is.[/]")
     raise typer.Exit(int(code))
+
+
+def _words_of(error: BaseException) -> str:
+    if isinstance(error, OSError) and not isinstance(error, RtcRpcError) and error.strerror:
+        # Without the number in front, which says nothing to people.
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 def run(coroutine: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:

@@ -35,4 +35,4 @@ def page(
         print_json([str(out / file) for file in files])
     else:
         notes.print(f"Wrote {len(files)} files to {out}. Put them on a static host over https, then make links with:")
-        notes.print("  rtcrpc invite --page https://your.host/ --bootstrap wss://your.bootstrap --room NAME --key FILE")
+        notes.print("  rtcrpc invite --page https://your.host/ --bootstrap wss://your.bootstrap --room ROOM --key FILE")

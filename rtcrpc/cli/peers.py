@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rtcrpc.cli.options import Json, Key, Link, identity_of
+from rtcrpc.cli.options import BootstrapToken, Json, Key, Link, identity_of
 
 __all__ = ["peers"]
 
 
-def peers(link: Link, key: Key = None, as_json: Json = False) -> None:
+def peers(link: Link, key: Key = None, bootstrap_token: BootstrapToken = None, as_json: Json = False) -> None:
     """List who is in a room, as its bootstrap says."""
     from rich.console import Console
     from rich.markup import escape
@@ -19,7 +19,7 @@ def peers(link: Link, key: Key = None, as_json: Json = False) -> None:
 
     async def main() -> None:
         invite = Invite.parse(link)
-        async with Peer(identity=identity_of(key)).join(invite) as room:
+        async with Peer(identity=identity_of(key)).join(invite, bootstrap_token=bootstrap_token) as room:
             members = room.members
         if as_json:
             print_json([{"peer": m.peer_id, "name": m.name, "pinned": m.peer_id == invite.pin} for m in members])

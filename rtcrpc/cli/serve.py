@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rtcrpc.cli.options import IceServers, Json, Key, Name
+from rtcrpc.cli.options import BootstrapToken, IceServers, Json, Key, Name, PublicUrl, TlsCert, TlsKey
 
 __all__ = ["serve"]
 
@@ -23,6 +23,7 @@ def serve(
     bootstrap: Annotated[
         str | None, typer.Option("--bootstrap", help="Use the bootstrap at ws(s)://host instead of an embedded one.")
     ] = None,
+    bootstrap_token: BootstrapToken = None,
     page: Annotated[
         str | None, typer.Option("--page", help="Where the page is served, when not by the embedded bootstrap.")
     ] = None,
@@ -36,8 +37,18 @@ def serve(
         list[str] | None,
         typer.Option("--allow-host", help="A host name under which the embedded bootstrap is reached."),
     ] = None,
+    public_url: PublicUrl = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     ice_server: IceServers = None,
-    qr: Annotated[bool, typer.Option("--qr/--no-qr", help="Draw the link as a QR code.")] = True,
+    qr: Annotated[
+        bool | None,
+        typer.Option(
+            "--qr/--no-qr",
+            help="Draw the link as a QR code. By default where other devices can use it.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Offer functions to whoever holds the link that this prints.
@@ -52,7 +63,8 @@ def serve(
 
     from rtcrpc.cli.load import load_registry
     from rtcrpc.cli.options import identity_of, parse_ice_server
-    from rtcrpc.cli.output import notes, print_json, print_qr, print_value, run
+    from rtcrpc.cli.output import notes, print_json, print_qr, print_value, run, warn
+    from rtcrpc.cli.reach import browser_trouble, is_local
     from rtcrpc.cli.serving import Plan, serving
 
     async def main() -> None:
@@ -70,6 +82,10 @@ def serve(
             ice_servers=tuple(parse_ice_server(text) for text in ice_server or ()),
             allowed_origins=tuple(allow_origin or ()),
             allowed_hosts=tuple(allow_host or ()),
+            public_url=public_url,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            bootstrap_token=bootstrap_token,
         )
         async with serving(plan) as served:
             served.room.on("connected", lambda e: notes.print(f"[green]connected[/]    {_who(e.peer)}"))
@@ -77,6 +93,8 @@ def serve(
                 "disconnected", lambda e: notes.print(f"[yellow]disconnected[/] {_who(e.peer)} {escape(e.reason)}")
             )
             served.room.on("failed", lambda e: notes.print(f"[red]failed[/]       {_who(e.peer)} {escape(e.reason)}"))
+            if (trouble := browser_trouble(served.link)) is not None:
+                warn(trouble)
             if as_json:
                 print_json(
                     {
@@ -89,9 +107,18 @@ def serve(
             else:
                 notes.print(f"[bold]{escape(plan.name)}[/] offers: {escape(', '.join(served.methods))}")
                 notes.print("[dim]Functions run here with your rights. Whoever holds this link may call them:[/]")
-                if qr and sys.stderr.isatty():
+                local = is_local(served.link)
+                if (not local if qr is None else qr) and sys.stderr.isatty():
                     print_qr(served.link)
                 print_value(served.link)
+                if served.link.startswith("ws"):
+                    notes.print(
+                        "[dim]That is for programs. For a browser, say where the page is: --page https://...[/]"
+                    )
+                elif local:
+                    notes.print(
+                        "[dim]It leads here from this machine only; --help tells of --bootstrap and --tls-cert.[/]"
+                    )
                 notes.print("[dim]Ctrl-C stops.[/]")
             await asyncio.Event().wait()
 

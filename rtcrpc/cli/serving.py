@@ -7,7 +7,9 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from rtcrpc.core.identity import Identity, b64url_encode, lp
 
@@ -37,6 +39,10 @@ class Plan:
     ice_servers: tuple[IceServerInfo, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    public_url: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    bootstrap_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,11 @@ class Served:
 def invite_secret(identity: Identity) -> str:
     """The secret of a peer's links: the same for the same key, so that a link outlives a restart, and no way back to the key."""
     return b64url_encode(hashlib.sha256(lp("rtcrpc-invite-v1", identity.private_bytes())).digest()[:16])
+
+
+def _origin_of(page: str | None) -> tuple[str, ...]:
+    parts = urlsplit(page or "")
+    return (f"{parts.scheme}://{parts.netloc}",) if parts.scheme and parts.netloc else ()
 
 
 @asynccontextmanager
@@ -71,14 +82,20 @@ async def serving(plan: Plan) -> AsyncIterator[Served]:
             config = BootstrapConfig(
                 page_dir=static_dir() if plan.with_page else None,
                 ice_servers=plan.ice_servers,
-                allowed_origins=plan.allowed_origins,
+                # A page that the link names may come in.
+                allowed_origins=(*plan.allowed_origins, *_origin_of(plan.page)),
                 hosts=plan.allowed_hosts,
+                public_url=plan.public_url,
             )
-            server = await stack.enter_async_context(Bootstrap(config).serve(host=plan.host, port=plan.port))
+            server = await stack.enter_async_context(
+                Bootstrap(config).serve(host=plan.host, port=plan.port, certfile=plan.tls_cert, keyfile=plan.tls_key)
+            )
             base = server.ws_url
+            meeting_place = server.local_ws_url
             page: str | None = plan.page or f"{server.url}/"
         else:
             base, page = plan.bootstrap, plan.page
+            meeting_place = base
         secret = None if plan.open_to_room else invite_secret(identity)
         policy: Policy = OpenPolicy() if secret is None else InvitePolicy([secret])
         peer = Peer(
@@ -88,8 +105,8 @@ async def serving(plan: Plan) -> AsyncIterator[Served]:
             policy=policy,
             ice_servers=[IceServer(s.urls, s.username, s.credential) for s in plan.ice_servers] or None,
         )
-        meeting = Invite(bootstrap=base, room=room_name, pin=None, name=None, token=None)
-        room = await stack.enter_async_context(peer.join(meeting))
+        meeting = Invite(bootstrap=meeting_place, room=room_name, pin=None, name=None, token=None)
+        room = await stack.enter_async_context(peer.join(meeting, bootstrap_token=plan.bootstrap_token))
         same_origin = page is not None and plan.bootstrap is None and plan.page is None
         guest = Invite(
             bootstrap=None if same_origin else base, room=room_name, pin=identity.peer_id, name=plan.name, token=secret

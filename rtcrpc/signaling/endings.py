@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Literal
@@ -10,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtcrpc.signaling.messages import CLOSE_REPLACED
 
-__all__ = ["Ending", "ending_of_close", "ending_of_denial"]
+__all__ = ["Ending", "ending_of_close", "ending_of_denial", "ending_of_failure"]
 
 _ABNORMAL: Final = 1006  # RFC 6455 section 7.4.1: no close frame came
 _POLICY: Final = 1008
@@ -43,6 +44,19 @@ def ending_of_denial(where: str, denied: InvalidStatus) -> Ending:
         return Ending("refused", f"{where} points to {place}: use the address of the bootstrap itself")
     advice = _ADVICE.get(status, "expected an rtcrpc bootstrap there")
     return Ending("refused", f"the bootstrap at {where} refused with HTTP {status}{said}: {advice}")
+
+
+def ending_of_failure(where: str, error: Exception) -> Ending:
+    """No connection to `where` came about at all."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Ending(
+            "lost",
+            f"the certificate of the bootstrap at {where} is not trusted here: {error.verify_message}; if its authority "
+            "is your own, name that authority's certificate in SSL_CERT_FILE",
+        )
+    # The number in front of an OSError's words tells people nothing; some errors have no words.
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return Ending("lost", f"can't reach the bootstrap at {where}: {said}; is it running?")
 
 
 def ending_of_close(where: str, room: str, closed: ConnectionClosed) -> Ending:

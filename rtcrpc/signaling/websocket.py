@@ -24,7 +24,7 @@ from rtcrpc.core.identity import Identity
 from rtcrpc.errors import SignalingError
 from rtcrpc.signaling.backoff import Backoff
 from rtcrpc.signaling.base import Joined, Signal, SignalingEvents, SignalingState
-from rtcrpc.signaling.endings import Ending, ending_of_close, ending_of_denial
+from rtcrpc.signaling.endings import Ending, ending_of_close, ending_of_denial, ending_of_failure
 from rtcrpc.signaling.messages import MAX_RESULT, SUBPROTOCOL, authority_of, room_of
 from rtcrpc.signaling.session import (
     BootstrapBroke,
@@ -177,10 +177,7 @@ class WebSocketSignaling:
         except InvalidStatus as error:
             return ending_of_denial(self._where, error)
         except (OSError, TimeoutError, WebSocketException, ImportError) as error:
-            return Ending(
-                "lost",
-                f"can't reach the bootstrap at {self._where}: {error or type(error).__name__}; is it running?",
-            )
+            return ending_of_failure(self._where, error)
         try:
             return await self._conversation(websocket, first)
         except asyncio.CancelledError:

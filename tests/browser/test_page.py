@@ -238,6 +238,24 @@ def test_a_link_that_can_not_be_read_says_so(page: Page, robot: PeerProcess) -> 
     page.goto(robot.first["link"].partition("#")[0] + "#rom=x")
     page.wait_for('#status[data-phase="failed"]')
     assert "can't be read" in page.text("#why")
+    # There is nothing to try again.
+    assert page.count("#reconnect:not([hidden])") == 0
+
+
+def test_another_link_leaves_nothing_of_the_one_before(driven: Page) -> None:
+    assert driven.count(".card") > 0
+    driven.evaluate("void (location.hash = '#rom=x')")
+    driven.wait_for('#status[data-phase="failed"]')
+    assert driven.count(".card, #index li") == 0
+
+
+def test_over_plain_http_from_elsewhere_it_says_what_to_do(page: Page, namespace: NetworkNamespace) -> None:
+    with serve(
+        namespace, str(PEERS / "robot.py"), "--host", "0.0.0.0", "--allow-host", namespace.address, "--port", "8751"
+    ) as process:
+        page.goto(process.first["link"])
+        page.wait_for("#lacking:not([hidden])")
+        assert "https link" in page.text("#lacking")
 
 
 def test_without_a_link_it_asks_for_one(page: Page, robot: PeerProcess) -> None:

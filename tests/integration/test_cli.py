@@ -12,30 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.programs import run_program
 
 ROBOT = Path(__file__).parents[2] / "examples" / "robot.py"
 
 
 async def rtcrpc(*args: str, within: float = 30) -> tuple[int, str, str]:
     """Run a command to its end: exit code, standard output, standard error."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "rtcrpc",
-        *args,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(within):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return await run_program(sys.executable, "-m", "rtcrpc", *args, within=within)
 
 
 @asynccontextmanager
@@ -79,6 +63,7 @@ async def link() -> AsyncIterator[str]:
 async def test_call_discover_and_peers(link: str) -> None:
     assert await rtcrpc("call", link, "add", "1", "2") == (0, "3\n", "")
     assert await rtcrpc("call", link, "add", "-a", "a=1", "-a", "b=2", "--json") == (0, "3\n", "")
+    assert await rtcrpc("call", link, "add", "-1", "-20", "--timeout", "9") == (0, "-21\n", "")
     code, out, err = await rtcrpc("call", link, "add", "one", "2")
     assert (code, out) == (1, "")
     assert "expected an integer" in err
@@ -91,13 +76,18 @@ async def test_call_discover_and_peers(link: str) -> None:
     code, out, _ = await rtcrpc("discover", link)
     assert "add(a: integer, b: integer) -> integer" in out
     assert "stream<integer>" in out
+    assert "robot (pinned)" in out
     code, out, _ = await rtcrpc("peers", link, "--json")
     assert [(member["name"], member["pinned"]) for member in json.loads(out)] == [("robot", True)]
 
 
 async def test_errors_say_what_to_do(link: str) -> None:
     code, _, err = await rtcrpc("call", link, "no_such_function")
-    assert (code, "there is no method" in err) == (1, True)
+    assert (code, "there is no method" in err, "rtcrpc discover" in err) == (1, True, True)
+    code, _, err = await rtcrpc("call", link, "add", "1", "--tmeout", "5")
+    assert (code, "No such option" in err) == (2, True)
+    code, out, _ = await rtcrpc("call", "nonsense", "add", "--json")
+    assert (code, json.loads(out)["error"]["kind"]) == (2, "InviteError")
     code, _, err = await rtcrpc("call", link, "look_around", "30", "--timeout", "0.5")
     assert code == 5
     without_token = link.partition("&token=")[0]
@@ -124,6 +114,32 @@ async def test_a_key_file_keeps_the_link(tmp_path: Path) -> None:
     assert (code, f"pin={out.strip()}" in links[0]) == (0, True)
     code, _, err = await rtcrpc("key", "new", str(key))
     assert (code, "exists already" in err) == (2, True)
+
+
+async def test_a_link_from_the_key_file_alone_may_call(tmp_path: Path) -> None:
+    key = tmp_path / "robot.key"
+    async with running("serve", str(ROBOT), "--port", "0", "--key", str(key), "--room", "lab") as said:
+        page = said["link"].partition("#")[0]
+        code, made, _ = await rtcrpc("invite", "--page", page, "--room", "lab", "--key", str(key))
+        assert code == 0
+        assert await rtcrpc("call", made.strip(), "add", "1", "2") == (0, "3\n", "")
+
+
+async def test_a_name_of_this_machine_that_only_others_resolve() -> None:
+    async with running("serve", str(ROBOT), "--host", "0.0.0.0", "--allow-host", "robot.test", "--port", "0") as said:
+        assert said["link"].startswith("http://robot.test:")
+
+
+async def test_a_bootstrap_that_asks_for_a_token() -> None:
+    async with running("bootstrap", "--port", "0", "--token", "open sesame") as bootstrap:
+        url = bootstrap["url"].replace("http", "ws")
+        code, _, err = await rtcrpc("serve", str(ROBOT), "--bootstrap", url)
+        assert (code, "token" in err) == (3, True)
+        token = ("--bootstrap-token", "open sesame")
+        async with running("serve", str(ROBOT), "--bootstrap", url, *token) as said:
+            assert (await rtcrpc("call", said["link"], "add", "1", "2", *token))[:2] == (0, "3\n")
+            code, out, _ = await rtcrpc("peers", said["link"], *token)
+            assert (code, "pinned" in out) == (0, True)
 
 
 async def test_a_bootstrap_of_its_own() -> None:

@@ -9,26 +9,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from support.programs import run_program
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-async def run(*command: str, within: float = 40) -> str:
+async def run(*command: str) -> str:
     """What a program prints, which must end well."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(within):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, err.decode()
-    return out.decode()
+    code, out, err = await run_program(*command)
+    assert code == 0, err
+    return out
 
 
 async def test_two_python_peers() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from support.answers import AnswerKeeper
 
 import rtcrpc
 from rtcrpc import codes
 from rtcrpc.core.events import RequestReceived
 from rtcrpc.runtime import Runtime
-from rtcrpc.service.context import Caller
 from rtcrpc.service.dispatch import Dispatcher
 from rtcrpc.service.policy import OpenPolicy
 from rtcrpc.service.registry import Registry, expose
@@ -104,23 +106,7 @@ class Arm:
         raise AttributeError(name)
 
 
-class Link:
-    """Keeps the answers."""
-
-    caller = Caller("p" * 43, "stranger", "anonymous", "lab")
-
-    def __init__(self) -> None:
-        self.answers: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
-        self._loop = asyncio.get_running_loop()
-
-    def respond(self, request_id: Any, result: Any) -> None:
-        self._loop.call_soon_threadsafe(self.answers.put_nowait, (request_id, result))
-
-    def respond_error(self, request_id: Any, code: int, message: str, data: dict[str, Any] | None) -> None:
-        self._loop.call_soon_threadsafe(self.answers.put_nowait, (request_id, code, message, data))
-
-
-async def test_no_path_reaches_anything() -> None:
+async def test_no_path_reaches_anything(report: Callable[[str, str], None]) -> None:
     assert len(PATHS) == len(set(PATHS)) == 200
     arm, registry = Arm(), Registry()
     registry.expose(arm, prefix="arm")
@@ -135,7 +121,7 @@ async def test_no_path_reaches_anything() -> None:
     with Runtime("test-network") as runtime:
         loop = asyncio.get_running_loop()
         dispatcher = Dispatcher(registry, OpenPolicy(), runtime=runtime, user_loop=loop)
-        link = Link()
+        link = AnswerKeeper()
         methods = [place.format(path) for path in PATHS for place in PLACES]
         for number, method in enumerate(methods):
             runtime.call_soon(dispatcher.dispatch, link, RequestReceived(number, method, [], {}))
@@ -150,7 +136,7 @@ async def test_no_path_reaches_anything() -> None:
             runtime.call_soon(dispatcher.dispatch, link, RequestReceived(number, method, [], {}))
         assert sorted([await asyncio.wait_for(link.answers.get(), BOUND) for _ in range(2)]) == [(0, 3), (1, 1)]
         await dispatcher.close()
-    print(f"T10: {len(methods)} names of {len(PATHS)} paths tried, {len(reached)} reached")
+    report("T10", f"{len(methods)} names of {len(PATHS)} paths tried: {len(reached)} reached")
 
 
 # File -> the functions in which getattr or setattr takes a name that is not written out. In none of them does the name come from

@@ -8,15 +8,16 @@ import decimal
 import enum
 import random
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel
+from support.answers import AnswerKeeper
 
 from rtcrpc import codes
 from rtcrpc.core.events import RequestReceived
 from rtcrpc.runtime import Runtime
-from rtcrpc.service.context import Caller
 from rtcrpc.service.dispatch import Dispatcher
 from rtcrpc.service.policy import OpenPolicy
 from rtcrpc.service.registry import Registry
@@ -76,22 +77,6 @@ TYPES: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
-class Link:
-    """Keeps the answers."""
-
-    caller = Caller("p" * 43, "stranger", "anonymous", "lab")
-
-    def __init__(self) -> None:
-        self.answers: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
-        self._loop = asyncio.get_running_loop()
-
-    def respond(self, request_id: Any, result: Any) -> None:
-        self._loop.call_soon_threadsafe(self.answers.put_nowait, (request_id, result))
-
-    def respond_error(self, request_id: Any, code: int, message: str, data: dict[str, Any] | None) -> None:
-        self._loop.call_soon_threadsafe(self.answers.put_nowait, (request_id, code, message, data))
-
-
 def make_function(name: str, types: list[str], runs: list[str], *, is_async: bool) -> Any:
     """A function with a parameter of each of `types`, which notes that it ran."""
     signature = ", ".join(f"p{index}" for index in range(len(types)))
@@ -103,7 +88,7 @@ def make_function(name: str, types: list[str], runs: list[str], *, is_async: boo
     return function
 
 
-async def test_no_function_runs_on_a_wrong_type() -> None:
+async def test_no_function_runs_on_a_wrong_type(report: Callable[[str, str], None]) -> None:
     chance = random.Random(SEED)
     runs: list[str] = []
     registry = Registry()
@@ -116,7 +101,7 @@ async def test_no_function_runs_on_a_wrong_type() -> None:
     with Runtime("test-network") as runtime:
         loop = asyncio.get_running_loop()
         dispatcher = Dispatcher(registry, OpenPolicy(), runtime=runtime, user_loop=loop)
-        link = Link()
+        link = AnswerKeeper()
 
         async def call(number: int, name: str, args: list[Any]) -> tuple[Any, ...]:
             params: Any = args
@@ -145,4 +130,4 @@ async def test_no_function_runs_on_a_wrong_type() -> None:
             assert answer[3]["issues"][0]["path"][0] == f"p{place}", swap
         assert runs == []
         await dispatcher.close()
-    print(f"T12: {SWAPS} type swaps, {len(runs)} runs")
+    report("T12", f"{SWAPS} type swaps: {len(runs)} functions ran")

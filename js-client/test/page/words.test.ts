@@ -174,6 +174,8 @@ describe("failures", () => {
     );
     assert.match(failureOf(new ConnectionLost("gone", false)).hint, /The function did not run\.$/);
     assert.doesNotMatch(failureOf(new ConnectionLost("gone")).hint, /did not run/);
+    // Nobody called a function yet.
+    assert.doesNotMatch(failureOf(new ConnectionLost("gone", false), { called: false }).hint, /did not run/);
     assert.match(
       failureOf(new RemoteResourceExhausted("busy", -32004, { ran: false, retryAfter: 1500 })).hint,
       /did not run\. Try again in 1\.50 s\./,

@@ -74,7 +74,19 @@ def test_what_is_not_there(what: str) -> None:
         load_registry(what)
 
 
-def test_an_error_in_the_file_is_the_users_to_see(tmp_path: Path) -> None:
-    what = write(tmp_path, "robot_five.py", "raise RuntimeError('mine')\n")
-    with pytest.raises(RuntimeError, match="mine"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import no_such_thing\n", "No module named 'no_such_thing'"),
+        ("def f(:\n", "SyntaxError"),
+        ("1 / 0\n", "ZeroDivisionError"),
+    ],
+)
+def test_what_a_file_raises_is_shown_from_its_own_line_on(tmp_path: Path, text: str, said: str) -> None:
+    what = write(tmp_path, "robot_broken.py", text)
+    with pytest.raises(ValueError, match="can't be loaded") as caught:
         load_registry(what)
+    assert said in str(caught.value)
+    assert 'robot_broken.py", line 1' in str(caught.value)
+    assert "importlib" not in str(caught.value)
+    assert "cli/load.py" not in str(caught.value)

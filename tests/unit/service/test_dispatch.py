@@ -761,7 +761,9 @@ async def test_a_deadline_is_kept_while_the_function_goes_on(service: Service, r
     assert len(service.dispatcher._live) == 1
     gate.open.set()
     assert await service.empty()
-    assert seen == [(True, 0.0)]
+    ((cancelled, remaining),) = seen
+    assert cancelled
+    assert remaining < 0.002, "timers of uvloop count in milliseconds, and may be that much early"
     assert link.answers.empty()
 
 
