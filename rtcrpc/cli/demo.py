@@ -15,7 +15,9 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port of the page; 0 for any.")] = 0,
     stay: Annotated[
         bool | None,
-        typer.Option("--stay/--once", help="Keep serving until Ctrl-C. By default where there is a terminal.", show_default=False),
+        typer.Option(
+            "--stay/--once", help="Keep serving until Ctrl-C. By default where there is a terminal.", show_default=False
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

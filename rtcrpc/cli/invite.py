@@ -16,9 +16,12 @@ def invite(
     link: Annotated[
         str | None, typer.Argument(help="A link to show again and take apart; or make one with the options.")
     ] = None,
-    page: Annotated[str | None, typer.Option("--page", help="Where the page is served: https://me.example/rtc/.")] = None,
+    page: Annotated[
+        str | None, typer.Option("--page", help="Where the page is served: https://me.example/rtc/.")
+    ] = None,
     bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", help="ws(s)://host of the bootstrap, where the page is served elsewhere.")
+        str | None,
+        typer.Option("--bootstrap", help="ws(s)://host of the bootstrap, where the page is served elsewhere."),
     ] = None,
     room: Annotated[str | None, typer.Option("--room", help="The room.")] = None,
     pin: Annotated[str | None, typer.Option("--pin", help="The peer id of the peer that the link leads to.")] = None,

@@ -45,7 +45,9 @@ def load_registry(what: str) -> tuple[Registry, str]:
             module = importlib.import_module(target)
         except ModuleNotFoundError as error:
             if error.name is not None and target.startswith(error.name):
-                raise ValueError(f"{what}: no such file or module; expected robot.py, or package.module:registry") from None
+                raise ValueError(
+                    f"{what}: no such file or module; expected robot.py, or package.module:registry"
+                ) from None
             raise
     name = module.__name__.rpartition(".")[2]
     if attribute:
@@ -59,5 +61,7 @@ def load_registry(what: str) -> tuple[Registry, str]:
         raise ValueError(f"{what}: holds several registries ({names}); say which: {target}:NAME")
     registry = found[0] if found else Registry.from_module(module)
     if not registry.names():
-        raise ValueError(f"{what}: offers nothing; put @expose (from rtcrpc import expose) above the functions to offer")
+        raise ValueError(
+            f"{what}: offers nothing; put @expose (from rtcrpc import expose) above the functions to offer"
+        )
     return registry, name

@@ -22,9 +22,7 @@ Key = Annotated[
     typer.Option("--key", help="The file with this peer's key, made if missing. Without it: a new key for this run."),
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The name that others see. It proves nothing.")]
-Pin = Annotated[
-    list[str] | None, typer.Option("--pin", help="The key that the peer must have (a link has it in it).")
-]
+Pin = Annotated[list[str] | None, typer.Option("--pin", help="The key that the peer must have (a link has it in it).")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds until it gives up.")]
 Token = Annotated[str | None, typer.Option("--token", help="What entitles us (a link has it in it).")]
 IceServers = Annotated[

@@ -80,7 +80,12 @@ class ProgressBar:
         if not notes.is_terminal:
             return
         if self._shown is None:
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             self._shown = Progress(*columns, console=notes, transient=True)
             self._task = self._shown.add_task(self._title, total=total)
             self._shown.start()
@@ -100,7 +105,9 @@ def fail(error: BaseException, as_json: bool) -> NoReturn:
     """Say what went wrong, and leave with the exit code for it."""
     code = exit_of(error)
     if as_json and isinstance(error, RtcRpcError):
-        print_json({"error": {"code": error.code, "message": error.message, "data": error.data, "kind": type(error).__name__}})
+        print_json(
+            {"error": {"code": error.code, "message": error.message, "data": error.data, "kind": type(error).__name__}}
+        )
     elif code is Exit.INTERRUPTED:
         notes.print("[dim]stopped[/]")
     else:
@@ -108,7 +115,9 @@ def fail(error: BaseException, as_json: bool) -> NoReturn:
         notes.print(f"[bold red]error[/] [dim]{where}:[/] {escape(str(error))}")
         for issue in error.issues if isinstance(error, RemoteError) else ():
             path = ".".join(str(part) for part in issue.get("path", ()))
-            notes.print(f"  {escape(path)}: expected {escape(str(issue.get('expected')))}, got {escape(str(issue.get('got')))}")
+            notes.print(
+                f"  {escape(path)}: expected {escape(str(issue.get('expected')))}, got {escape(str(issue.get('got')))}"
+            )
     raise typer.Exit(int(code))
 
 

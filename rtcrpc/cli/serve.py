@@ -33,7 +33,8 @@ def serve(
         list[str] | None, typer.Option("--allow-origin", help="A page elsewhere that may use the embedded bootstrap.")
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option("--allow-host", help="A host name under which the embedded bootstrap is reached.")
+        list[str] | None,
+        typer.Option("--allow-host", help="A host name under which the embedded bootstrap is reached."),
     ] = None,
     ice_server: IceServers = None,
     qr: Annotated[bool, typer.Option("--qr/--no-qr", help="Draw the link as a QR code.")] = True,
@@ -72,11 +73,18 @@ def serve(
         )
         async with serving(plan) as served:
             served.room.on("connected", lambda e: notes.print(f"[green]connected[/]    {_who(e.peer)}"))
-            served.room.on("disconnected", lambda e: notes.print(f"[yellow]disconnected[/] {_who(e.peer)} {escape(e.reason)}"))
+            served.room.on(
+                "disconnected", lambda e: notes.print(f"[yellow]disconnected[/] {_who(e.peer)} {escape(e.reason)}")
+            )
             served.room.on("failed", lambda e: notes.print(f"[red]failed[/]       {_who(e.peer)} {escape(e.reason)}"))
             if as_json:
                 print_json(
-                    {"link": served.link, "room": served.room.name, "peer": served.room.peer_id, "methods": served.methods}
+                    {
+                        "link": served.link,
+                        "room": served.room.name,
+                        "peer": served.room.peer_id,
+                        "methods": served.methods,
+                    }
                 )
             else:
                 notes.print(f"[bold]{escape(plan.name)}[/] offers: {escape(', '.join(served.methods))}")
