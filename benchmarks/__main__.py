@@ -50,7 +50,9 @@ def main() -> None:
     if not subjects:
         parser.error(f"--only: expected the beginning of a row's name, one of {names}; got {args.only}")
     _measure(subjects, args.rounds, args.seconds)
-    rows = [row for subject in subjects for row in subject.rows() if args.only is None or row.name.startswith(args.only)]
+    rows = [
+        row for subject in subjects for row in subject.rows() if args.only is None or row.name.startswith(args.only)
+    ]
     print_table(rows, [note for subject in subjects for note in subject.notes])
     write_rows(rows, args.out)
 

@@ -77,10 +77,12 @@ async def _server(python: str) -> AsyncIterator[str]:
 
 
 async def _hypha(python: str) -> Figures:
-    async with _server(python) as url:
-        async with child(str(HERE / "hypha_service.py"), url, python=python) as ready:
-            async with child(str(HERE / "hypha_caller.py"), url, ready["service"], python=python) as figures:
-                return figures
+    async with (
+        _server(python) as url,
+        child(str(HERE / "hypha_service.py"), url, python=python) as ready,
+        child(str(HERE / "hypha_caller.py"), url, ready["service"], python=python) as figures,
+    ):
+        return figures
 
 
 async def _ours() -> Figures:

@@ -43,7 +43,9 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 def print_table(rows: Sequence[Row], notes: Sequence[str] = ()) -> None:
     """For people; `notes` below the table."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("aiortc", "uvloop", "msgpack"))
-    table = Table(title=f"Python {platform.python_version()}, {packages}, {os.cpu_count()} CPUs", box=None, title_justify="left")
+    table = Table(
+        title=f"Python {platform.python_version()}, {packages}, {os.cpu_count()} CPUs", box=None, title_justify="left"
+    )
     for column in ("row", "value", "unit", "ratio", "to"):
         table.add_column(column, justify="right" if column in ("value", "ratio") else "left")
     for row in rows:

@@ -16,6 +16,7 @@
  * │  ├─ TooLarge                  a message is longer than the receiver takes
  * │  ├─ Unavailable               nobody there to ask
  * │  ├─ ResourceExhausted         a bound of this side was reached
+ * │  ├─ FileDamaged               a file that came is not, in size or checksum, the one that was sent
  * │  ├─ EncodeError               a value that can't travel: see `path`
  * │  ├─ SignalingError            the bootstrap could not be used
  * │  ├─ InviteError               a link or fragment that is no invite
@@ -152,6 +153,13 @@ export class Unavailable extends LocalError {
 export class ResourceExhausted extends LocalError {
   constructor(message: string, ran: false | null = null) {
     super(message, codes.RESOURCE_EXHAUSTED, ranData(ran));
+  }
+}
+
+/** The content of a file that came is not, in size or SHA-256, what its sender said (protocol section 10.1). */
+export class FileDamaged extends LocalError {
+  constructor(message: string) {
+    super(message, codes.STREAM_BROKEN);
   }
 }
 

@@ -12,6 +12,7 @@
 export { type DType, type HalfArray, NdArray, type TypedArray } from "./core/arrays.js";
 export { Invite } from "./core/invite.js";
 export * from "./errors.js";
+export { FileSource, type FileOptions, type OnBytes, RpcFile, type TakeOptions } from "./file.js";
 export { type Identity, type IdentityKey, generateIdentity, identityOf, importIdentity } from "./identity.js";
 export { type LoadedIdentity, loadIdentity } from "./identity-store.js";
 export type { Log } from "./log.js";

@@ -11,17 +11,17 @@ import { NO_STREAMS } from "./core/envelope.js";
 import type { LossyReceived, NotificationReceived, ProgressReceived, RemoteInfo, RequestReceived, SessionEvent } from "./core/events.js";
 import { LOSSY } from "./core/lossy.js";
 import { DEFAULT_CONFIG, Session, type SessionConfig } from "./core/session.js";
-import { putStreams } from "./core/stream-values.js";
-import { StreamRef } from "./core/values.js";
-import { ConnectionLost, EncodeError, type ErrorData, RtcRpcError, StreamBroken, type WireError } from "./errors.js";
+import { ConnectionLost, EncodeError, type ErrorData, RtcRpcError } from "./errors.js";
+import { fileFrom } from "./file.js";
 import { type Identity, randomBytes, verifyWithKey } from "./identity.js";
 import { CHANNEL_BUFFER, DRAIN_SECONDS, LOSSY_BUFFER, LOSSY_FRAME, MAX_TOKENS } from "./limits.js";
+import { LinkStreams } from "./link-streams.js";
 import type { Log } from "./log.js";
 import type { OnProgress, Params } from "./proxy.js";
 import type { Caller } from "./service/context.js";
 import type { Responder } from "./service/dispatch.js";
-import { endSources, itemsOf, Pump, type PumpSink, takeSources } from "./source.js";
-import { Inbox, RpcStream, type StreamFeed } from "./stream.js";
+import { endSources, takeSources } from "./source.js";
+import type { RpcStream } from "./stream.js";
 import type { Candidate, Connection, ConnectionEvents, IceServer, Transport } from "./transport/base.js";
 
 /** How an answer comes back, exactly once: with an error, or with null and a result, and the streams that stand in that. */
@@ -32,15 +32,6 @@ interface Waiting {
   readonly onAnswer: OnAnswer;
   readonly onProgress: OnProgress | undefined;
 }
-
-/** A value with its streams taken out, ready for the session. */
-interface Packed {
-  readonly value: unknown;
-  readonly streams: readonly number[];
-}
-
-// Rounds of microtasks without a new item after which what streams have said goes out: a generator that has more to say at once says it in between.
-const QUIET_ROUNDS = 8;
 
 /** What serves the requests of the other side (a `Dispatcher`). */
 export interface Service {
@@ -81,7 +72,7 @@ export interface LinkSettings {
 export type LinkStage = "connecting" | "proving" | "ready" | "closed";
 
 /** One session on one connection. */
-export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
+export class Link implements ConnectionEvents, Responder {
   stage: LinkStage = "connecting";
   remote: RemoteInfo | null = null;
   caller: Caller | null = null;
@@ -91,18 +82,13 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
   readonly #settings: LinkSettings;
   readonly #events: LinkEvents;
   readonly #service: Service;
-  readonly log: Log;
   readonly #calls = new Map<number, Waiting>();
-  /** What feeds the streams of ours, and what takes those of the other side, by their ids. */
-  readonly #pumps = new Map<number, Pump>();
-  readonly #inboxes = new Map<number, Inbox>();
   #session: Session | null = null;
+  /** Null without a session. */
+  #streams: LinkStreams | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
   #flushing = false;
-  /** Items given to the session so far, and whether somebody watches that for a pause. */
-  #itemsSent = 0;
-  #watching = false;
   #processing = false;
   /** Signatures that WebCrypto is at. */
   #crypto = 0;
@@ -112,7 +98,6 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
 
   constructor(settings: LinkSettings, transport: Transport, iceServers: readonly IceServer[], events: LinkEvents, service: Service) {
     this.#settings = settings;
-    this.log = settings.log;
     this.#events = events;
     this.#service = service;
     this.connection = transport.create(this, iceServers);
@@ -129,7 +114,7 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
     }
     try {
       const seconds = timeout === undefined ? null : timeout / 1000;
-      const id = this.#pack(session, params, ({ value, streams }) =>
+      const id = this.#streams!.pack(params, ({ value, streams }) =>
         session.sendRequest(method, value as Params, { timeout: seconds, now: now(), streams }),
       );
       this.#calls.set(id, { onAnswer, onProgress });
@@ -155,7 +140,7 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
       throw new ConnectionLost(`${method}: the link is ${this.stage}; the notification was not sent`, false);
     }
     const session = this.#session;
-    this.#pack(session, params, ({ value, streams }) => session.sendNotification(method, value as Params, undefined, streams));
+    this.#streams!.pack(params, ({ value, streams }) => session.sendNotification(method, value as Params, undefined, streams));
     this.#flushSoon();
   }
 
@@ -176,13 +161,13 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
   respond(id: RequestReceived["id"], result: unknown, onStopped?: (error: RtcRpcError) => void): void {
     const session = this.#session;
     if (session === null || this.stage !== "ready") {
-      endSources(result, this.log);
+      endSources(result, this.#settings.log);
       return;
     }
     try {
-      this.#pack(session, result, ({ value, streams }) => session.sendResponse(id, value, streams), onStopped);
+      this.#streams!.pack(result, ({ value, streams }) => session.sendResponse(id, value, streams), onStopped);
     } catch (error) {
-      endSources(result, this.log);
+      endSources(result, this.#settings.log);
       const { code, message } = asError(error);
       // What can't travel is the function's own business, and its caller is told no more than of any other failure in it.
       const isOurs = !(error instanceof EncodeError);
@@ -213,86 +198,6 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
     }
   }
 
-  // -- streams of ours (called by their pumps) --------------------------------------------------------
-
-  sendItem(stream: number, item: unknown): void {
-    const session = this.#session;
-    if (session === null) {
-      return;
-    }
-    if (typeof item === "object" && item !== null) {
-      this.#pack(session, item, ({ value, streams }) => session.sendItems(stream, [value], streams));
-    } else {
-      session.sendItems(stream, [item]);
-    }
-    this.#itemsSent += 1;
-    this.#flushWhenQuiet();
-  }
-
-  isStreamFull(stream: number): boolean {
-    return this.#session?.isStreamFull(stream) ?? true;
-  }
-
-  endStream(stream: number, error: WireError | null): void {
-    this.#pumps.delete(stream);
-    this.#session?.endStream(stream, error);
-    this.#flushWhenQuiet();
-  }
-
-  /** Has `send` send `value` with its streams taken out; where it throws, they are forgotten, and their sources end. */
-  #pack<T>(session: Session, value: unknown, send: (packed: Packed) => T, onStopped?: (error: RtcRpcError) => void): T {
-    let pumps: Pump[] | null = null;
-    try {
-      const taken = takeSources(value, (source) => {
-        const items = itemsOf(source);
-        const stream = session.openStream();
-        const pump = new Pump(stream, items, this);
-        pump.onStopped = onStopped ?? null;
-        (pumps ??= []).push(pump);
-        this.#pumps.set(stream, pump);
-        return new StreamRef(stream);
-      });
-      const opened = pumps as Pump[] | null;
-      return send({ value: taken, streams: opened === null ? NO_STREAMS : opened.map(({ stream }) => stream) });
-    } catch (error) {
-      for (const pump of (pumps as Pump[] | null) ?? []) {
-        this.#pumps.delete(pump.stream);
-        session.dropStream(pump.stream);
-        pump.drop();
-      }
-      throw error;
-    }
-  }
-
-  // -- streams of the other side (called by what reads them) ------------------------------------------
-
-  taken(stream: number, size: number): void {
-    this.#session?.creditStream(stream, size);
-    this.#flushSoon();
-  }
-
-  stopped(stream: number): void {
-    this.#inboxes.delete(stream);
-    this.#session?.stopStream(stream);
-    this.#flushSoon();
-  }
-
-  /** `value` with a stream to read in the place of each that stands in it. */
-  #unpack<T>(value: T, ids: readonly number[]): { readonly value: T; readonly streams: readonly RpcStream[] } {
-    if (ids.length === 0) {
-      return { value, streams: [] };
-    }
-    const streams: RpcStream[] = [];
-    const put = putStreams(value, (id) => {
-      const inbox = new Inbox(id, this);
-      const stream = new RpcStream(inbox);
-      this.#inboxes.set(id, inbox);
-      streams.push(stream);
-      return stream;
-    });
-    return { value: put as T, streams };
-  }
-
   // -- the end ----------------------------------------------------------------------------------------
 
   /** Says bye, lets the channel drain, closes it; resolves when all of it is gone. */
@@ -321,15 +226,7 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
     for (const { onAnswer } of calls) {
       onAnswer(error);
     }
-    const broken = new StreamBroken(`the link ended before the stream did: ${error.message}`);
-    for (const pump of [...this.#pumps.values()]) {
-      pump.stop(broken);
-    }
-    for (const inbox of [...this.#inboxes.values()]) {
-      inbox.ended(broken);
-    }
-    this.#pumps.clear();
-    this.#inboxes.clear();
+    this.#streams?.end(error);
     this.#service.linkClosed(this);
     this.#closed = this.connection.close(drain).catch((problem: unknown) => {
       this.#settings.log.error("closing a connection failed", problem);
@@ -354,6 +251,7 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
       remoteFingerprint: this.connection.remoteFingerprint,
       maxMessageSize: this.connection.maxMessageSize,
     });
+    this.#streams = new LinkStreams(this.#session, this.#settings.log, () => this.#flushSoon(), () => this.#flush());
     this.#flush();
   }
 
@@ -425,8 +323,8 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
       case "RequestReceived":
       case "NotificationReceived":
         if (this.stage === "ready") {
-          const { value, streams } = this.#unpack(event.params, event.streams);
-          this.#service.dispatch(this, { ...event, params: value }, streams);
+          const { value, streams } = this.#streams!.unpack(event.params, event.streams);
+          this.#service.dispatch(this, streams.length === 0 ? event : { ...event, params: value }, streams);
         }
         break;
       case "LossyReceived":
@@ -440,26 +338,12 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
       case "ProgressReceived":
         this.#tellProgress(event);
         break;
-      case "StreamItems": {
-        const { value } = this.#unpack(event.items, event.streams);
-        this.#inboxes.get(event.stream)?.received(value, event.size);
-        break;
-      }
-      case "StreamEnded": {
-        const inbox = this.#inboxes.get(event.stream);
-        this.#inboxes.delete(event.stream);
-        inbox?.ended(event.error);
-        break;
-      }
+      case "StreamItems":
+      case "StreamEnded":
       case "StreamWritable":
-        this.#pumps.get(event.stream)?.writable();
+      case "StreamStopped":
+        this.#streams?.handle(event);
         break;
-      case "StreamStopped": {
-        const pump = this.#pumps.get(event.stream);
-        this.#pumps.delete(event.stream);
-        pump?.stop(event.error);
-        break;
-      }
       case "PongReceived":
         this.rtt = event.rtt;
         break;
@@ -489,15 +373,17 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
   #answer(id: number, error: RtcRpcError | null, result?: unknown, ids: readonly number[] = NO_STREAMS): void {
     const call = this.#calls.get(id);
     this.#calls.delete(id);
-    const { value, streams } = this.#unpack(result, ids);
-    call?.onAnswer(error, value, streams);
+    if (this.#streams !== null) {
+      const { value, streams } = this.#streams.unpack(result, ids);
+      call?.onAnswer(error, streams.length === 0 ? value : fileFrom(value), streams);
+    }
   }
 
   #tellProgress({ id, done, total, message }: ProgressReceived): void {
     try {
       this.#calls.get(id)?.onProgress?.(done, total, message);
     } catch (error) {
-      this.log.error("the function that is told of a call's progress failed", error);
+      this.#settings.log.error("the function that is told of a call's progress failed", error);
     }
   }
 
@@ -552,27 +438,6 @@ export class Link implements ConnectionEvents, Responder, PumpSink, StreamFeed {
       this.#flushing = true;
       queueMicrotask(() => queueMicrotask(() => queueMicrotask(() => this.#flush())));
     }
-  }
-
-  /** The same for items of streams, when no more come at once: the longer their messages, the fewer. */
-  #flushWhenQuiet(): void {
-    if (this.#watching) {
-      return;
-    }
-    this.#watching = true;
-    let sent = this.#itemsSent;
-    let rounds = 0;
-    const look = (): void => {
-      rounds = this.#itemsSent === sent ? rounds + 1 : 0;
-      sent = this.#itemsSent;
-      if (rounds < QUIET_ROUNDS) {
-        queueMicrotask(look);
-      } else {
-        this.#watching = false;
-        this.#flush();
-      }
-    };
-    queueMicrotask(look);
   }
 
   #flush(): void {

@@ -44,11 +44,6 @@ export class CallPromise<T> extends Promise<T> {
   #method = "";
   #cancel: (reason?: unknown) => void = () => undefined;
 
-  // What `then` makes is a promise like any other.
-  static override get [Symbol.species](): PromiseConstructor {
-    return Promise;
-  }
-
   /** The call of `method` that `start` begins; it returns what gives it up. */
   static begin<T>(method: string, start: (resolve: (value: T) => void, reject: (error: unknown) => void) => (reason?: unknown) => void): CallPromise<T> {
     let cancel: (reason?: unknown) => void = () => undefined;
@@ -65,7 +60,8 @@ export class CallPromise<T> extends Promise<T> {
     this.#cancel(reason);
   }
 
-  [Symbol.asyncIterator](): T extends AsyncIterable<infer Item> ? AsyncIterator<Item, undefined> : AsyncIterator<unknown, undefined> {
+  /** The items of the stream that the result is; `TypeError` at the first where it is none. Leaving the loop ends the stream on the other side. */
+  [Symbol.asyncIterator](): T extends AsyncIterable<infer Item> ? AsyncIterator<Item, undefined> : AsyncIterator<any, undefined> {
     let stream: AsyncIterator<unknown, undefined> | null = null;
     const open = async (): Promise<AsyncIterator<unknown, undefined>> => {
       const result: unknown = await this;
@@ -84,6 +80,10 @@ export class CallPromise<T> extends Promise<T> {
     return iterator as ReturnType<CallPromise<T>[typeof Symbol.asyncIterator]>;
   }
 }
+
+// What `then` makes is a promise like any other. And `await` goes by this member: it would wrap a promise of another class in one of its own, which
+// costs each call three rounds of microtasks.
+Object.defineProperty(CallPromise.prototype, "constructor", { value: Promise });
 
 /** Whatever can carry a call to a peer and bring the answer back. */
 export interface Invoker {

@@ -6,6 +6,7 @@
 import * as codes from "./codes.js";
 import { StreamRef } from "./core/values.js";
 import { ConnectionLost, EncodeError, errorToWire, RtcRpcError, type WireError } from "./errors.js";
+import { isFile, mapOf } from "./file.js";
 import { MAX_DEPTH } from "./limits.js";
 import type { Log } from "./log.js";
 
@@ -44,6 +45,25 @@ function isPlain(value: object): value is { [key: string]: unknown } {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
+/** Whether a source stands anywhere in `value`. */
+export function hasSource(value: unknown, depth = 0): boolean {
+  if (typeof value !== "object" || value === null || depth > MAX_DEPTH || ArrayBuffer.isView(value)) return false;
+  if (Array.isArray(value)) {
+    for (const item of value as unknown[]) {
+      if (typeof item === "object" && item !== null && hasSource(item, depth + 1)) return true;
+    }
+    return false;
+  }
+  if (isSource(value) || isFile(value)) return true;
+  if (value instanceof Map) return [...value.values()].some((item) => hasSource(item, depth + 1));
+  if (!isPlain(value)) return false;
+  for (const key of Object.keys(value)) {
+    const item = value[key];
+    if (typeof item === "object" && item !== null && hasSource(item, depth + 1)) return true;
+  }
+  return false;
+}
+
 /** `value` with what `open` gives in the place of each source; the very same value where there is none. `EncodeError` for one that stands twice. */
 export function takeSources(value: unknown, open: (source: object) => StreamRef): unknown {
   if (typeof value !== "object" || value === null) return value;
@@ -72,6 +92,7 @@ function take(value: object, open: (source: object) => StreamRef, depth: number)
     }
     return copy ?? value;
   }
+  if (isFile(value)) return take(mapOf(value), open, depth);
   if (isSource(value)) return open(value);
   if (value instanceof Map) {
     const entries = [...value].map(([key, item]): [unknown, unknown] => [key, takeAny(item, open, depth + 1)]);
@@ -116,7 +137,7 @@ export function endItems(items: Items, log: Log): void {
   }
 }
 
-/** Where a pump puts what it gets (a `Link`). */
+/** Where a pump puts what it gets (`LinkStreams`). */
 export interface PumpSink {
   /** Throws where the item can't travel. */
   sendItem(stream: number, item: unknown): void;
@@ -127,8 +148,6 @@ export interface PumpSink {
 
 /** Moves the items of one source into one stream, no faster than the other side takes them. */
 export class Pump {
-  /** Told when the source was ended before its time. */
-  onStopped: ((error: RtcRpcError) => void) | null = null;
   #stopped = false;
   #started = false;
   #room: (() => void) | null = null;
@@ -137,6 +156,8 @@ export class Pump {
     readonly stream: number,
     private readonly items: Items,
     private readonly sink: PumpSink,
+    /** Told when the source was ended before its time. */
+    private readonly onStopped: ((error: RtcRpcError) => void) | null,
   ) {}
 
   /** There is room: the first time it starts. */

@@ -2,7 +2,7 @@
 
 import type { RtcRpcError } from "./errors.js";
 
-/** What a stream tells whoever feeds it (a `Link`). */
+/** What a stream tells whoever feeds it (`LinkStreams`). */
 export interface StreamFeed {
   /** The program took the items of a message of `size` bytes. */
   taken(stream: number, size: number): void;
@@ -129,7 +129,7 @@ const lost = new FinalizationRegistry<Inbox>((inbox) => inbox.stop());
 export class RpcStream<T = unknown> implements AsyncIterableIterator<T, undefined> {
   readonly #inbox: Inbox;
 
-  /** Made by a `Link` only. */
+  /** Made by `LinkStreams` only. */
   constructor(inbox: Inbox) {
     this.#inbox = inbox;
     lost.register(this, inbox, this);

@@ -18,6 +18,8 @@ def _type_of(schema: dict[str, Any]) -> str:
         return " | ".join(repr(value) for value in schema["enum"])
     if "anyOf" in schema:
         return " | ".join(_type_of(part) for part in schema["anyOf"])
+    if schema.get("x-file"):
+        return "file"
     if schema.get("x-stream"):
         return f"stream<{_type_of(schema.get('items', {}))}>"
     kind = str(schema.get("type", "any"))

@@ -80,7 +80,12 @@ class ProgressBar:
         if not notes.is_terminal:
             return
         if self._shown is None:
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             self._shown = Progress(*columns, console=notes, transient=True)
             self._task = self._shown.add_task(self._title, total=total)
             self._shown.start()

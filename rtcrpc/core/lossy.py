@@ -48,7 +48,8 @@ class LossyLane:
         number = self._sent.get(method, 0) + 1
         if number == 1 and len(self._sent) >= limits.MAX_LOSSY_METHODS:
             raise ResourceExhausted(
-                f"{method}: expected at most {limits.MAX_LOSSY_METHODS} methods that are told with reliable=False", ran=False
+                f"{method}: expected at most {limits.MAX_LOSSY_METHODS} methods that are told with reliable=False",
+                ran=False,
             )
         frame = _ENVELOPES + self._codec.encode(Notification(method, params, {"seq": number}))
         if len(frame) > self._max_frame:

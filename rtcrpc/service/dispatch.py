@@ -60,7 +60,10 @@ _NOT_ADMITTED: Refusal = (
 )
 
 
-_NOT_LOSSY: Refusal = (codes.PERMISSION_DENIED, "it came over the lossy channel, and the function was not exposed with reliable=False")
+_NOT_LOSSY: Refusal = (
+    codes.PERMISSION_DENIED,
+    "it came over the lossy channel, and the function was not exposed with reliable=False",
+)
 
 
 class Posts(Protocol):
@@ -250,7 +253,10 @@ class Dispatcher:
         # Once for the first, then ever more rarely: a flood of them must not become a flood of lines.
         if self.dropped_notifications.bit_count() == 1:
             logger.info(
-                "the notification %.80r was dropped: %s (%d dropped so far)", request.method, message, self.dropped_notifications
+                "the notification %.80r was dropped: %s (%d dropped so far)",
+                request.method,
+                message,
+                self.dropped_notifications,
             )
 
     def _hand_over(self, call: Call) -> None:

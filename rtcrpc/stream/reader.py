@@ -33,7 +33,7 @@ class InletOwner(Protocol):
 class Inlet:
     """Where the items of one stream wait for their reader. `put` and `end` belong to the network thread, the rest to the reader's."""
 
-    __slots__ = ("_messages", "_owner", "_waker", "ended", "error", "id")
+    __slots__ = ("_messages", "_owner", "_stopped", "_waker", "ended", "error", "id")
 
     def __init__(self, stream: int, owner: InletOwner) -> None:
         self.id = stream
@@ -41,6 +41,7 @@ class Inlet:
         """No more will be put."""
         self.error: Exception | None = None
         self._owner = owner
+        self._stopped = False
         self._messages: deque[tuple[list[Any], int]] = deque()
         self._waker: Waker | None = None
 
@@ -48,11 +49,14 @@ class Inlet:
         """A message of `size` bytes came."""
         items.reverse()  # taken from the end, which costs less
         self._messages.append((items, size))
+        if self._stopped:  # looked at last, as `stop` sets it first: one of the two clears
+            self._messages.clear()
         self._wake()
 
     def end(self, error: Exception | None) -> None:
         """It is over, after what was put."""
-        self.error = error
+        if not self._stopped:
+            self.error = error
         self.ended = True
         self._wake()
 
@@ -66,6 +70,8 @@ class Inlet:
 
     def next_message(self) -> tuple[list[Any], int] | None:
         """The next items, the first of them last, and what they cost."""
+        if self._stopped:
+            return None
         return self._messages.popleft() if self._messages else None
 
     def wake_with(self, waker: Waker) -> bool:
@@ -92,6 +98,7 @@ class Inlet:
 
     def stop(self) -> None:
         """Nobody reads on."""
+        self._stopped = True
         self._messages.clear()
         if not self.ended:
             self.ended = True

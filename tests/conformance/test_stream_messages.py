@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
+from support.sessions import Party, pair, pump, ready_pair
 
 from rtcrpc import codes
 from rtcrpc.core.session import SessionConfig
 from rtcrpc.core.values import StreamRef
-from support.sessions import Party, pair, pump, ready_pair
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 REGISTRY: Registry[Any] = Registry().with_resources(

@@ -219,6 +219,62 @@ async def test_progress_is_a_bar_on_a_terminal_only(link: str) -> None:
     assert b"/100" in shown
 
 
+FILES = '''
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from rtcrpc import File, Registry
+
+registry = Registry()
+FOLDER = Path(__file__).parent / "there"
+
+
+@registry.expose
+async def keep(file: File, note: str = "") -> list[str | int]:
+    """Keep a file."""
+    path = await file.save(FOLDER)
+    return [path.name, path.stat().st_size, note]
+
+
+@registry.expose
+def get(name: str) -> File:
+    """Give a file back."""
+    return File(FOLDER / name, name="../" + name)
+
+
+@registry.expose
+async def each() -> AsyncIterator[File]:
+    """Give all of them."""
+    for path in sorted(FOLDER.iterdir()):
+        yield File(path)
+'''
+
+
+async def test_files_go_up_and_come_down(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "desk.py").write_text(FILES)
+    data = os.urandom(2_000_000)
+    source, out = tmp_path / "photo.raw", tmp_path / "out" / "photos"
+    source.write_bytes(data)
+    async with running("serve", str(tmp_path / "desk.py"), "--port", "0") as said:
+        link = said["link"]
+        code, text, _ = await rtcrpc("discover", link)
+        assert "keep(file: file, note: string = '') -> array" in text
+        assert "get(name: string) -> file" in text
+        code, text, err = await rtcrpc("call", link, "keep", f"@{source}", "@@me", "--json")
+        assert (code, text, err) == (0, '["photo.raw", 2000000, "@me"]\n', "")
+        code, text, err = await rtcrpc("call", link, "get", "photo.raw")
+        assert (code, text) == (2, "")
+        assert "'photo.raw' of 2000000 bytes" in err
+        assert "--output DIR" in err
+        assert await rtcrpc("call", link, "get", "photo.raw", "--output", str(out)) == (0, f"{out / 'photo.raw'}\n", "")
+        assert (out / "photo.raw").read_bytes() == data
+        code, _, err = await rtcrpc("call", link, "get", "photo.raw", "-o", str(out))
+        assert (code, "is there already" in err) == (1, True)
+        code, text, _ = await rtcrpc("call", link, "each", "-o", str(out), "--overwrite")
+        assert (code, text) == (0, f"{out / 'photo.raw'}\n")
+
+
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)

@@ -143,6 +143,11 @@ async def test_with_plain_aiortc(theirs_too: bool) -> None:
             answer = await connection.accept_offer(pc.localDescription.sdp)
             await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
             await events.opened.wait()
+            lossy_closed = asyncio.Event()
+            stack: Any = connection
+            stack._stack.lossy_channel.on("close", lossy_closed.set)
+            if not theirs_too:
+                lossy_closed.set()
             connection.send_lossy(b"pose")
             connection.send("fine")
             if lossy is not None:
@@ -161,9 +166,7 @@ async def test_with_plain_aiortc(theirs_too: bool) -> None:
             connection.send("so are we")
             assert await inbox.get() == ("reliable", "so are we")
             assert len(events.lossy) == (1 if theirs_too else 0)
-            stack: Any = connection
-            while theirs_too and stack._stack.lossy_channel.readyState != "closed":
-                await asyncio.sleep(0)
+            await lossy_closed.wait()
             connection.send_lossy(b"nowhere to go")
             channel.close()
             await events.closed.wait()

@@ -293,6 +293,7 @@ async def test_leaving_the_loop_early_ends_the_generator(remote: RemotePeer, fun
             assert await anext(stream) == 0
         await over.wait("closed")
         assert [item async for item in stream] == []
+        del stream
         await remote.call[function](10**9)  # never read; its generator may never have begun
         await nothing_left()
 
@@ -320,14 +321,16 @@ async def test_a_generator_that_waits_is_ended_too(remote: RemotePeer) -> None:
         await over.wait("cancelled")
 
 
-async def test_errors_come_behind_the_items_before_them(
-    remote: RemotePeer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_errors_come_behind_the_items_before_them(remote: RemotePeer, caplog: pytest.LogCaptureFixture) -> None:
     got = []
     async with asyncio.timeout(BOUND):
-        with pytest.raises(errors.RemoteApplicationError, match="out of paint") as told:
+
+        async def read() -> None:
             async for item in remote.call.fails(3, True):
-                got.append(item)  # noqa: PERF401
+                got.append(item)
+
+        with pytest.raises(errors.RemoteApplicationError, match="out of paint") as told:
+            await read()
         assert got == [0, 1, 2]
         assert told.value.detail == {"left": 0}
         with pytest.raises(errors.RemoteInternalError) as hidden:
@@ -362,7 +365,9 @@ async def test_items_are_checked_as_they_are_taken(remote: RemotePeer) -> None:
             over["odd"].set()
 
     async with asyncio.timeout(BOUND):
-        with pytest.raises(errors.RemoteInvalidParams, match=r"total: items\[1\]: expected an integer, got \"two\"") as e:
+        with pytest.raises(
+            errors.RemoteInvalidParams, match=r"total: items\[1\]: expected an integer, got \"two\""
+        ) as e:
             await remote.call.total(odd())
         assert e.value.ran is None
         await over.wait("odd")
@@ -547,18 +552,19 @@ async def test_a_slow_reader_of_an_endless_stream_holds_the_writer(tmp_path: Pat
         assert (await remote.call.state())[1] - before < 8 * 2**20
 
 
-async def test_a_link_that_is_lost_breaks_its_streams(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_link_that_is_lost_breaks_its_streams(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
     session = SessionConfig(heartbeat_interval=0.3, heartbeat_misses=2)
-    async with robot_process(tmp_path) as (link, process), asyncio.timeout(BOUND):
-        async with rtcrpc.Peer(session=session).join(link) as room:
-            remote = await room.peer()
-            stream = await remote.call.endless(10)
-            assert await anext(stream) == b"x" * 10
-            process.kill()
-            with pytest.raises(errors.ConnectionLost):
-                async for _ in stream:
-                    pass
-            assert [item async for item in stream] == []
+    async with (
+        robot_process(tmp_path) as (link, process),
+        asyncio.timeout(BOUND),
+        rtcrpc.Peer(session=session).join(link) as room,
+    ):
+        remote = await room.peer()
+        stream = await remote.call.endless(10)
+        assert await anext(stream) == b"x" * 10
+        process.kill()
+        with pytest.raises(errors.ConnectionLost):
+            async for _ in stream:
+                pass
+        assert [item async for item in stream] == []

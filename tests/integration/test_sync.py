@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -41,6 +42,7 @@ class Robot:
         self.registry.expose(self.doubled)
         self.registry.expose(self.sensors)
         self.registry.expose(self.count)
+        self.registry.expose(self.copy)
         self.peer = rtcrpc.Peer(name="robot", registry=self.registry, policy=rtcrpc.OpenPolicy())
         self._ready: concurrent.futures.Future[str] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run)
@@ -118,6 +120,9 @@ class Robot:
 
     async def sensors(self) -> dict[str, Any]:
         return {"left": self.ticks(2), "right": [self.ticks(3)]}
+
+    def copy(self, file: rtcrpc.sync.File) -> dict[str, rtcrpc.sync.File]:
+        return {"copy": rtcrpc.sync.File(file.read(), name=f"copy of {file.name}")}
 
     def count(self, context: rtcrpc.Context, n: int) -> int:
         for i in range(n):
@@ -349,6 +354,29 @@ def test_iterators_are_streams_over_there(room: rtcrpc.sync.Room) -> None:
     assert list(remote.call.doubled(i for i in range(3))) == [0, 2, 4]
     # What comes from there may go there again.
     assert remote.call.total(remote.call.doubled(remote.call.ticks(4))) == 12
+
+
+def test_files_wait(robot: Robot, room: rtcrpc.sync.Room, tmp_path: Path) -> None:
+    remote = room.peer()
+    data = bytes(range(256)) * 4000
+    (tmp_path / "a").write_bytes(data)
+    told: list[tuple[int, int]] = []
+    file = remote.call.copy(rtcrpc.sync.File(tmp_path / "a"))["copy"]
+    assert isinstance(file, rtcrpc.sync.File)
+    saved = file.save(tmp_path, progress=lambda done, total: told.append((done, total)))
+    assert saved == tmp_path / "copy of a"
+    assert saved.read_bytes() == data
+    assert told[-1] == (len(data), len(data))
+    assert remote.call.copy(rtcrpc.File(data, name="b"))["copy"].read() == data
+    with remote.call.copy(file=rtcrpc.File(data, name="b"))["copy"] as file:
+        assert len(next(iter(file))) == 65_536
+
+    async def cell() -> bytes:
+        """A notebook's cell: a loop runs in this thread."""
+        result: bytes = remote.call.copy(rtcrpc.sync.File(data, name="c"))["copy"].read()
+        return result
+
+    assert asyncio.run(cell()) == data
 
 
 def test_progress_is_told_on_the_thread_that_waits(room: rtcrpc.sync.Room) -> None:

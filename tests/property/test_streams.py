@@ -1,8 +1,8 @@
 """Streams under a seeded scheduler: two real sessions, a channel that is in order and slow, and any order of everything else.
 
-A schedule is a seed. It opens streams in both directions; then, step by step, one of these happens: an owner sends items or ends, a reader
-takes what came or stops, a frame is carried, either way. Whatever the order: nothing deadlocks, items come in order and once, a reader never
-holds more than a window and a message.
+A schedule is a seed. It opens streams in both directions; then, step by step, one of these happens: an owner sends items or ends, a
+reader takes what came or stops, a frame is carried, either way. Whatever the order: nothing deadlocks, items come in order and once, a
+reader never holds more than a window and a message.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.sessions import Party, ready_pair
 
 from rtcrpc.core import events
 from rtcrpc.core.flow import IncomingStream, OutgoingStream
 from rtcrpc.core.session import SessionConfig
 from rtcrpc.core.values import StreamRef
-from support.sessions import Party, ready_pair
 
 SCHEDULES = 10_000
 SHARES = 20  # tests that share them, so that none takes long

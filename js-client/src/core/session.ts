@@ -927,16 +927,18 @@ export class Session {
   }
 
   #receiveProgress({ id, done, total, message }: WireMap & { id?: unknown; done?: unknown; total?: unknown; message?: unknown }): void {
-    // To be told less than one could be harms nobody: what is no progress is not worth the session.
-    if (typeof id !== "number" || typeof done !== "number") return;
-    const call = this.#calls.get(id);
+    const text = message ?? null;
+    if (!isAmount(done) || ((total ?? null) !== null && !isAmount(total)) || (text !== null && typeof text !== "string")) {
+      throw new ProtocolError("rpc.progress: expected done, and total where it is told, to be numbers, and message to be text");
+    }
+    const call = typeof id === "number" ? this.#calls.get(id) : undefined;
     if (call === undefined || call.outgoing === null) return;
     this.#events.push({
       type: "ProgressReceived",
-      id,
-      done,
-      total: typeof total === "number" ? total : null,
-      message: typeof message === "string" ? cut(message, MAX_REASON) : null,
+      id: id as number,
+      done: Number(done),
+      total: isAmount(total) ? Number(total) : null,
+      message: text === null ? null : cut(text, MAX_REASON),
     });
   }
 
@@ -1052,9 +1054,8 @@ export class Session {
         continue;
       }
       this.#calls.delete(id);
-      const message = `no answer within ${call.timeout} s, by this side's clock`;
-      const ran = this.#withdraw(id, call, new DeadlineExceeded(message)) ? false : null;
-      this.#fail(id, new DeadlineExceeded(message, ran));
+      const ran = this.#withdraw(id, call, new CallCancelled("the call that the stream was an argument of took too long")) ? false : null;
+      this.#fail(id, new DeadlineExceeded(`no answer within ${call.timeout} s, by this side's clock`, ran));
     }
     this.#firstDeadline = next;
   }
@@ -1217,6 +1218,11 @@ function checkedMethod(method: string): string {
     throw new ProtocolError(`expected the name of a method to have 1 to ${limits.MAX_METHOD_LENGTH} characters, got ${length}`);
   }
   return method;
+}
+
+/** A number of anything; a large integer of another language is a bigint here. */
+function isAmount(value: unknown): value is number | bigint {
+  return typeof value === "number" || typeof value === "bigint";
 }
 
 function isCount(value: unknown): value is number {

@@ -106,7 +106,7 @@ export class RemotePeer implements Invoker {
     if (timeout !== undefined && timeout < DIAL_SECONDS * 1000 && timeout <= LONGEST_TIMER) {
       const message = `${invocation.method}: the ${timeout} ms of the call passed before there was a link to ${this.name}`;
       const timer = setTimeout(() => invocation.fail(new DeadlineExceeded(message, false)), timeout);
-      invocation.onEnd(() => clearTimeout(timer));
+      invocation.whenStarted(() => clearTimeout(timer));
     }
     this.#driver.connect(this.peerId).then(
       (link) => invocation.start(link, timeout === undefined ? undefined : Math.max(timeout - (performance.now() - started), 1)),
@@ -128,10 +128,10 @@ class Invocation {
   #id: number | null = null;
   /** Weak: a program that lost a stream must not be kept from losing it. */
   #streams: readonly WeakRef<RpcStream>[] = [];
-  readonly #ends: (() => void)[] = [];
+  #wasStarted: (() => void) | null = null;
   /** Null once it is settled: they hold the promise, and that holds the streams. */
   #settle: Settle | null;
-  readonly #aborted = (): void => this.cancel(this.options.signal?.reason);
+  #aborted: (() => void) | null = null;
 
   constructor(
     readonly method: string,
@@ -140,12 +140,16 @@ class Invocation {
     settle: Settle,
   ) {
     this.#settle = settle;
-    options.signal?.addEventListener("abort", this.#aborted, { once: true });
+    const { signal } = options;
+    if (signal !== undefined) {
+      this.#aborted = () => this.cancel(signal.reason);
+      signal.addEventListener("abort", this.#aborted, { once: true });
+    }
   }
 
-  /** Has `then` called when the answer is there, or none is waited for. */
-  onEnd(then: () => void): void {
-    this.#ends.push(then);
+  /** Has `then` called when it has started, or never will. */
+  whenStarted(then: () => void): void {
+    this.#wasStarted = then;
   }
 
   start(link: Link, timeout: number | undefined): void {
@@ -153,7 +157,7 @@ class Invocation {
       return;
     }
     this.#stage = "started";
-    this.#end();
+    this.#leaveStart();
     this.#link = link;
     this.#id = link.startCall(
       this.method,
@@ -176,7 +180,7 @@ class Invocation {
   fail(error: Error): void {
     if (this.#stage === "waiting") {
       this.#stage = "over";
-      this.#end();
+      this.#leaveStart();
       this.#reject(error);
     }
   }
@@ -191,7 +195,7 @@ class Invocation {
       this.#link?.cancelCall(this.#id);
     }
     this.#stage = "over";
-    this.#end();
+    this.#leaveStart();
     this.#reject(error);
   }
 
@@ -204,10 +208,11 @@ class Invocation {
   /** The signal of the call is that of the streams in its result too, while they are open. */
   #watch(streams: readonly RpcStream[]): void {
     let open = streams.length;
-    this.#streams = streams.map((stream) => new WeakRef(stream));
     if (open === 0) {
       this.#unlisten();
+      return;
     }
+    this.#streams = streams.map((stream) => new WeakRef(stream));
     for (const stream of streams) {
       stream.whenClosed(() => {
         open -= 1;
@@ -219,11 +224,14 @@ class Invocation {
   }
 
   #unlisten(): void {
-    this.options.signal?.removeEventListener("abort", this.#aborted);
+    if (this.#aborted !== null) {
+      this.options.signal?.removeEventListener("abort", this.#aborted);
+    }
   }
 
-  #end(): void {
-    this.#ends.splice(0).forEach((then) => then());
+  #leaveStart(): void {
+    this.#wasStarted?.();
+    this.#wasStarted = null;
   }
 }
 

@@ -21,7 +21,8 @@ export interface ExposeOptions {
    * A JSON Schema of type object: its `properties`, in their order, are the parameters, `required` names those that must be there. Arguments
    * are checked before the function runs; it gets them by position, whichever way they were sent. Without it the
    * function gets what was sent: the items of a list as its arguments, or one object. A stream is
-   * `{type: "object", "x-stream": true, items: {…}}`; its items are checked as they are taken.
+   * `{type: "object", "x-stream": true, items: {…}}`; its items are checked as they are taken. A file is
+   * `{type: "object", "x-file": true}`.
    */
   readonly params?: JsonSchema;
   /** A JSON Schema of the result, for `rpc.discover`; it is not checked. */

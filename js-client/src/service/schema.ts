@@ -4,6 +4,7 @@
  */
 
 import { ExposeError, type Issue } from "../errors.js";
+import { RpcFile } from "../file.js";
 import { RpcStream } from "../stream.js";
 
 /** A JSON Schema, as it would be written in JSON. */
@@ -26,8 +27,8 @@ const KEYWORDS = new Map<string, { readonly takes: (argument: unknown) => boolea
       takes: (argument) => [argument].flat().every((name) => TYPES.includes(name as string)),
       check: (argument, value, path, issues, schema) => {
         const names = [argument].flat() as string[];
-        // What is wrong with a stream is said below, in words that people know.
-        if (schema["x-stream"] !== true && !names.some((name) => hasType(value, name, schema))) {
+        // What is wrong with a stream or a file is said below, in words that people know.
+        if (schema["x-stream"] !== true && schema["x-file"] !== true && !names.some((name) => hasType(value, name, schema))) {
           refuse(issues, path, names.join(" or "), value);
         }
       },
@@ -71,6 +72,18 @@ const KEYWORDS = new Map<string, { readonly takes: (argument: unknown) => boolea
       check: (_argument, value, path, issues) => {
         if (!(value instanceof RpcStream)) {
           refuse(issues, path, "a stream", value);
+        }
+      },
+    },
+  ],
+  [
+    // Ours, too.
+    "x-file",
+    {
+      takes: (argument) => argument === true,
+      check: (_argument, value, path, issues) => {
+        if (!(value instanceof RpcFile)) {
+          refuse(issues, path, "a file", value);
         }
       },
     },
@@ -208,7 +221,7 @@ function hasType(value: unknown, type: string, schema: JsonSchema): boolean {
     case "array":
       return Array.isArray(value);
     case "object":
-      return isObject(value) && !(value instanceof RpcStream);
+      return isObject(value) && !(value instanceof RpcStream) && !(value instanceof RpcFile);
     default:
       return typeof value === type;
   }
@@ -249,5 +262,5 @@ function shown(value: unknown): string {
   if (isScalar(value) || typeof value === "bigint") {
     return typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : String(value);
   }
-  return Array.isArray(value) ? `a list of ${value.length}` : isBinary(value) ? `${value.byteLength} bytes` : value instanceof RpcStream ? "a stream" : "an object";
+  return Array.isArray(value) ? `a list of ${value.length}` : isBinary(value) ? `${value.byteLength} bytes` : value instanceof RpcStream ? "a stream" : value instanceof RpcFile ? "a file" : "an object";
 }

@@ -10,6 +10,7 @@ import { MessagePackCodec } from "../../src/core/codec.js";
 import { notification, request, response } from "../../src/core/envelope.js";
 import { buildHello, makeHello } from "../../src/core/handshake.js";
 import type { Session } from "../../src/core/session.js";
+import { StreamRef } from "../../src/core/values.js";
 import * as limits from "../../src/limits.js";
 import { unhex } from "./support/bytes.js";
 import { OTHER_ID, pair, proveText, readyPair, readySession } from "./support/sessions.js";
@@ -222,8 +223,12 @@ describe("once ready", () => {
 });
 
 describe("any frames at any time", () => {
-  const members = fc.dictionary(fc.constantFrom("code", "reason", "n", "id", "token", "signature", "key"), fc.jsonValue({ maxDepth: 1 }), { noNullPrototype: true });
-  const method = fc.constantFrom("rpc.hello", "rpc.prove", "rpc.ping", "rpc.pong", "rpc.bye", "rpc.cancel", "rpc.token", "rpc.discover", "rpc.x", "m");
+  const name = fc.constantFrom("code", "reason", "n", "id", "token", "signature", "key", "stream", "items", "bytes", "error", "done");
+  const stream = fc.integer({ min: 1, max: 3 }).map((id) => new StreamRef(id));
+  const value = fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.integer({ min: 1, max: 3 }), stream, fc.array(stream, { maxLength: 2 }));
+  const members = fc.dictionary(name, value, { noNullPrototype: true });
+  const streaming = makeHello({ key: OTHER_ID, nonce: new Uint8Array(32).fill(2), name: "other", features: new Set(["streams", "progress"]) });
+  const method = fc.constantFrom("rpc.hello", "rpc.prove", "rpc.ping", "rpc.pong", "rpc.bye", "rpc.cancel", "rpc.token", "rpc.discover", "rpc.x", "m", "rpc.progress", "rpc.next", "rpc.end", "rpc.credit", "rpc.stop");
   const text = fc.oneof(
     fc.tuple(method, fc.oneof(members, fc.array(fc.jsonValue())), fc.option(fc.oneof(fc.integer(), fc.string()))).map(([name, params, id]) =>
       JSON.stringify({ jsonrpc: "2.0", method: name, params, ...(id === null ? {} : { id }) }),
@@ -246,7 +251,7 @@ describe("any frames at any time", () => {
     const start = fc.constantFrom("new", "ready", "json", "level 0");
     fc.assert(
       fc.property(start, fc.array(fc.oneof(text, binary), { maxLength: 25 }), fc.boolean(), (state, frames, holds) => {
-        const session = state === "new" ? fresh() : readySession(state === "json" ? { encodings: ["json"] } : state === "ready" ? {} : { level: 0 });
+        const session = state === "new" ? fresh() : readySession(state === "json" ? { encodings: ["json"] } : state === "ready" ? { theirs: streaming } : { level: 0 });
         let closed = 0;
         let now = 1;
         const turn = (): void => {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { inspect } from "node:util";
 
 import type { Issue } from "../../src/errors.js";
+import { RpcFile } from "../../src/file.js";
 import { type JsonSchema, checkValue } from "../../src/service/schema.js";
 
 function issuesOf(schema: JsonSchema, value: unknown): Issue[] {
@@ -33,6 +34,7 @@ test("each keyword takes what it says and refuses the rest", () => {
     [{ properties: { a: {} }, additionalProperties: false }, [{ a: 1 }, {}], [{ b: 1 }]],
     [{ additionalProperties: { type: "integer" } }, [{ b: 1 }], [{ b: "x" }]],
     [{ anyOf: [{ type: "integer" }, { type: "string" }] }, [1, "x"], [null]],
+    [{ type: "object", "x-file": true }, [new RpcFile({ name: "a", size: 0, type: "" })], [{}, "x", null, undefined]],
   ];
   for (const [schema, good, bad] of cases) {
     for (const value of good) {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rtcrpc import errors
+from rtcrpc import File, errors
 from rtcrpc.cli.call import parse_argument
 from rtcrpc.cli.discover import signature_of
 from rtcrpc.cli.exits import Exit, exit_of
+from rtcrpc.cli.files import FileBars
 from rtcrpc.cli.options import parse_ice_server
 
 
@@ -87,3 +89,16 @@ def test_a_signature_on_one_line() -> None:
     assert signature_of(method) == (
         "move(to: 'north' | 'south', speed: number | null = None, stops: array<Stop>) -> boolean"
     )
+
+
+def test_file_arguments(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"abc")
+    bars = FileBars()
+    file = parse_argument(f"@{tmp_path / 'a.txt'}", bars)
+    assert isinstance(file, File)
+    assert (file.name, file.sync.read()) == ("a.txt", b"abc")
+    assert parse_argument("@@me", bars) == "@me"
+    assert parse_argument('"@me"', bars) == "@me"
+    assert parse_argument("me@home", bars) == "me@home"
+    with pytest.raises(FileNotFoundError):
+        parse_argument("@missing", bars)

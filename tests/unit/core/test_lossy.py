@@ -114,7 +114,7 @@ def test_a_frame_of_the_limit_and_one_byte_more() -> None:
     lane = LossyLane()
     room = limits.LOSSY_FRAME - len(pose(1, b"")) - 1  # a header of 3 bytes, where that of nothing has 2
     lane.send("pose", [bytes(room)])
-    with pytest.raises(TooLarge, match="1101 bytes.* at most 1100") as caught:
+    with pytest.raises(TooLarge, match=r"1101 bytes.* at most 1100") as caught:
         lane.send("pose", [bytes(room + 1)])
     assert caught.value.ran is False
     last = lane.next_frame()

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgpack
 import pytest
+from support.sessions import Party, pump, ready_pair
 
 from rtcrpc import codes, limits
 from rtcrpc.core import events
 from rtcrpc.core.session import SessionConfig
 from rtcrpc.core.values import StreamRef
 from rtcrpc.errors import ConnectionLost, EncodeError, RemoteApplicationError, ResourceExhausted, TooLarge
-from support.sessions import Party, pump, ready_pair
 
 BOTH = pytest.mark.parametrize("encodings", [("msgpack", "json"), ("json",)], ids=["msgpack", "json"])
 SMALL = SessionConfig(stream_window=1000)

@@ -29,7 +29,7 @@ async def test_into_a_folder_or_at_a_path(tmp_path: Path) -> None:
     assert await file.save(tmp_path / "mine.bin") == tmp_path / "mine.bin"
     assert file.sync.save(str(tmp_path / "third")) == tmp_path / "third"
     assert left(tmp_path) == {"evil.bin", "mine.bin", "third"}
-    assert all(path.read_bytes() == DATA for path in tmp_path.iterdir())
+    assert all((tmp_path / name).read_bytes() == DATA for name in left(tmp_path))
     with pytest.raises(NotADirectoryError, match="expected a folder"):
         await file.save(f"{tmp_path}/missing/")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from typing import Any
 
@@ -34,7 +35,7 @@ def test_the_latest_goes_at_a_pace_and_the_last_at_the_end() -> None:
         progress.say((101, 100, None))
         await asyncio.sleep(1)
         times = [time - began for time, _ in sent[:-1]]
-        assert all(later - earlier >= INTERVAL * 0.999 for earlier, later in zip(times, times[1:], strict=False))
+        assert all(later - earlier >= INTERVAL * 0.999 for earlier, later in itertools.pairwise(times))
 
     run(main())
     assert 10 <= len(sent) <= 12

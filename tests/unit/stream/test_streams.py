@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from support.sessions import Party, ready_pair
 
 from rtcrpc import codes
 from rtcrpc.core import events
@@ -21,7 +22,6 @@ from rtcrpc.stream.reader import Stream
 from rtcrpc.stream.table import LinkStreams
 from rtcrpc.stream.writer import AHEAD, Lifting, Sources
 from rtcrpc.wire import to_wire
-from support.sessions import Party, ready_pair
 
 BOUND = 10.0
 
@@ -128,7 +128,7 @@ async def everything(stream: Stream[Any]) -> tuple[list[Any], BaseException | No
     try:
         async with asyncio.timeout(BOUND):
             async for item in stream:
-                got.append(item)  # noqa: PERF401
+                got.append(item)
     except RemoteError as error:
         return got, error
     return got, None
@@ -286,6 +286,15 @@ async def test_closing_ends_a_reader_that_waits_in_another_task(pair: Pair) -> N
         await asyncio.sleep(0)
     await stream.aclose()
     assert await waiting == ([], None)
+
+
+async def test_what_comes_while_a_stream_is_being_closed_is_not_read(pair: Pair) -> None:
+    stream = await pair.give(Source([1, 2], wait=True))
+    assert await anext(stream) == 1
+    (inlet,) = pair.b.streams._inlets.values()
+    stream.close()
+    inlet.put([3], 10)  # the network thread has not heard of it yet
+    assert await everything(stream) == ([], None)
 
 
 async def test_a_link_that_ends(pair: Pair) -> None:

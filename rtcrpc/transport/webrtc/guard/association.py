@@ -73,9 +73,15 @@ ACK_SECONDS: Final = 0.02
 """How long an acknowledgement waits for data to travel with. The RFC allows 0.2; a sender that has little under way
 would stand still for so long."""
 
-QUEUE_SECONDS: Final = 0.015
-MIN_WINDOW: Final = 128 * 1024
+QUEUE_SECONDS: Final = 0.005
+"""How much longer a round trip may take than the least before less is sent; on a longer path a half of the least. aiortc sends more and
+more until packets are lost, and by then a small call waits behind a megabyte, or for the second it takes to notice the loss."""
+
 LEAST_RTT_SECONDS: Final = 10.0
+"""How long the least round trip holds: paths change."""
+
+MIN_WINDOW: Final = 96 * 1024
+"""Bytes on the way that are no reason to send less."""
 
 _ROOM_BESIDE_SACK: Final = SCTP_MAX_PACKET_LENGTH - 12 - 16 - 16
 """Bytes of data that fit a packet beside an acknowledgement without gaps."""
@@ -110,6 +116,17 @@ def well_formed(packet: bytes) -> bool:
                 inner += size + -size % 4
         at = end + -length % 4
     return True
+
+
+if sys.version_info >= (3, 12):
+
+    def _start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+
+else:
+
+    def _start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work)
 
 
 class _Bundle(Chunk):
@@ -147,6 +164,7 @@ class GuardedAssociation(RTCSctpTransport):
         self._lossy_partial: bytearray | None = None
         self._packets_to_ack = 0
         self._gaps_told = False
+        self._unsent: set[asyncio.Task[None]] = set()
         self._least_rtt: float | None = None
         self._least_rtt_at = 0.0
         self._held_back_until = 0.0
@@ -220,20 +238,20 @@ class GuardedAssociation(RTCSctpTransport):
 
     def _hold_back(self) -> None:
         """Send less where packets wait on their way: a small message would wait behind all of them."""
-        rtt, now = self._srtt, self._loop.time()
+        rtt, now = self._srtt, asyncio.get_running_loop().time()
         if rtt is None or self._flight_size < MIN_WINDOW:
             return
         if self._least_rtt is None or rtt < self._least_rtt or now - self._least_rtt_at > LEAST_RTT_SECONDS:
             self._least_rtt, self._least_rtt_at = rtt, now
-        if rtt - self._least_rtt > QUEUE_SECONDS and now >= self._held_back_until:
-            self._held_back_until = now + rtt
+        if rtt - self._least_rtt > max(QUEUE_SECONDS, self._least_rtt / 2) and now >= self._held_back_until:
+            self._held_back_until = now + rtt  # what is sent now is seen a round trip later
             self._cwnd = self._ssthresh = max(MIN_WINDOW, self._cwnd * 3 // 4)
 
     async def _send_chunk(self, chunk: Chunk) -> None:
         try:
             if self._packets_to_ack and type(chunk) is DataChunk and len(chunk.user_data) <= _ROOM_BESIDE_SACK:
+                ports = (self._local_port, self._remote_port or 0)
                 bundle = _Bundle(self._take_sack(), chunk)
-                ports = (self._local_port, self._remote_port)
                 await self.transport._send_data(serialize_packet(*ports, self._remote_verification_tag, bundle))
             else:
                 await super()._send_chunk(chunk)
@@ -386,7 +404,7 @@ class GuardedAssociation(RTCSctpTransport):
             await self._send_chunk(self._take_sack())
         elif self._ack_timer is None:
             # Not stopped when the acknowledgement leaves sooner, which is nearly always: that would cost more.
-            self._ack_timer = self._loop.call_later(ACK_SECONDS, self._ack_due)
+            self._ack_timer = asyncio.get_running_loop().call_later(ACK_SECONDS, self._ack_due)
 
     def _ack_due(self) -> None:
         self._ack_timer = None
@@ -421,16 +439,12 @@ class GuardedAssociation(RTCSctpTransport):
         self._data_channel_queue.append((channel, kind, body))
         self._run(self._data_channel_flush())
 
-    if sys.version_info >= (3, 12):
-
-        def _run(self, work: Coroutine[Any, Any, None]) -> None:
-            # Sending over a socket never waits, so the work is done when this returns; over TURN it may go on.
-            asyncio.Task(work, loop=self._loop, eager_start=True)
-
-    else:
-
-        def _run(self, work: Coroutine[Any, Any, None]) -> None:
-            asyncio.ensure_future(work)
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        # Sending over a socket never waits, so the work is mostly done at once; over TURN it may go on.
+        task = _start(work)
+        if not task.done():
+            self._unsent.add(task)
+            task.add_done_callback(self._unsent.discard)
 
     # -- the end of the channel --------------------------------------------------------------------------
 
@@ -442,7 +456,8 @@ class GuardedAssociation(RTCSctpTransport):
 
     def _data_channel_close(self, channel: RTCDataChannel) -> None:
         if self._packets_to_ack:
-            self._ack_due()  # the other side may be waiting for nothing else before it closes, too
+            # The other side may be waiting for nothing else before it closes, too.
+            self._run(self._send_chunk(self._take_sack()))
         if channel.id == CHANNEL_ID and CHANNEL_ID in self._data_channel_inbound_reset:
             self.closed_by_peer = True
         super()._data_channel_close(channel)
