@@ -28,6 +28,7 @@ class CallCommand(TyperCommand):
         # A blank in front is nothing to JSON, and makes it no option.
         return super().parse_args(ctx, [f" {text}" if _NEGATIVE.fullmatch(text) else text for text in args])
 
+
 _SECONDS = 30.0
 
 

@@ -16,7 +16,8 @@ class Exit(enum.IntEnum):
     FAILED = 1
     """The other side answered with an error."""
     USAGE = 2
-    """The command line, a file, an address or a link is wrong; nothing was sent, unless what is missing is where to put a file that came."""
+    """The command line, a file, an address or a link is wrong; nothing was sent, unless what is missing is a place
+    for a file that came."""
     UNREACHABLE = 3
     """No bootstrap, no such peer, or no path to it; the call did not run."""
     IDENTITY = 4

@@ -18,7 +18,18 @@ from rtcrpc.cli.exits import Exit, exit_of
 from rtcrpc.core.values import to_json
 from rtcrpc.errors import RemoteError, RemoteMethodNotFound, RtcRpcError
 
-__all__ = ["ProgressBar", "fail", "notes", "print_item", "print_json", "print_qr", "print_value", "qr_lines", "run", "warn"]
+__all__ = [
+    "ProgressBar",
+    "fail",
+    "notes",
+    "print_item",
+    "print_json",
+    "print_qr",
+    "print_value",
+    "qr_lines",
+    "run",
+    "warn",
+]
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """For people."""

@@ -600,7 +600,9 @@ async def test_the_examples_of_the_specification_as_client() -> None:
                 assert (told["method"], told.get("params", []), "id" in told) == (request["method"], params, False)
                 continue
             answered: asyncio.Future[tuple[Any, Exception | None]] = asyncio.get_running_loop().create_future()
-            both.link.start_call(OutgoingCall(request["method"], params, None, lambda *answer, to=answered: to.set_result(answer)))
+            both.link.start_call(
+                OutgoingCall(request["method"], params, None, lambda *answer, to=answered: to.set_result(answer))
+            )
             told = await both.client.inbox.get()
             assert (told["jsonrpc"], told["method"], told.get("params", [])) == ("2.0", request["method"], params)
             answer = {**exchange["response"], "id": told["id"]}

@@ -22,6 +22,7 @@ export interface ItemCodec {
   join(stream: number, items: readonly EncodedItem[]): Uint8Array | string;
 }
 
+/** Items as JSON text. */
 export class JsonItems implements ItemCodec {
   encode(item: unknown, streams: readonly number[]): EncodedItem {
     try {
@@ -38,6 +39,7 @@ export class JsonItems implements ItemCodec {
   }
 }
 
+/** Items as MessagePack. */
 export class MessagePackItems implements ItemCodec {
   #idle: Writer | null = new Writer();
 

@@ -24,8 +24,9 @@ import { streamsIn } from "./stream-values.js";
 const BATCH_BYTES = 16384; // of items in a message, about; less where a frame is shorter
 const MAX_STOPS = 1024; // messages of control that may wait while we turn streams away: else whoever sends them unread grows our queue
 
-/** Bytes that wait in a stream's queue until its source is held back, and those at which it goes on. */
+/** Bytes that wait in a stream's queue until its source is held back. */
 export const HIGH_MARK = 65536;
+/** Bytes in its queue at which the source goes on. */
 export const LOW_MARK = HIGH_MARK / 4;
 
 /** What both sides announced. */
