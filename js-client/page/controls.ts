@@ -2,6 +2,7 @@
 
 import { el, newId } from "./dom.js";
 import type { Field, Kind } from "./fields.js";
+import { fileSourceControl } from "./file-control.js";
 import { valueName } from "./kind-words.js";
 import { byteSize } from "./text.js";
 import type { Input, Path } from "./values.js";
@@ -38,6 +39,8 @@ export function simpleControl(kind: Simple, field: Field, changed: Changed): Con
       );
     case "bytes":
       return fileControl(changed);
+    case "file":
+      return fileSourceControl(changed);
     case "json":
       return textControl(jsonBox(kind.expects, field), changed);
     case "text":

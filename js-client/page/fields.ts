@@ -48,7 +48,7 @@ export type Kind =
   | NumberKind
   | TextKind
   | ListKind
-  | { readonly type: "boolean" | "bytes" | "instant" | "date" | "time" }
+  | { readonly type: "boolean" | "bytes" | "file" | "instant" | "date" | "time" }
   | { readonly type: "choice"; readonly options: readonly Choice[] }
   | { readonly type: "fixed"; readonly value: unknown }
   | { readonly type: "group"; readonly fields: readonly Field[] }
@@ -102,6 +102,9 @@ function kindOf(given: unknown, place: Place): Kind {
   const { schema, place: inner } = resolve(given, place);
   if (Object.hasOwn(schema, "const")) {
     return { type: "fixed", value: schema["const"] };
+  }
+  if (member(schema, "x-file") === true) {
+    return { type: "file" };
   }
   if (member(schema, "x-stream") === true) {
     return { type: "stream", item: kindOf(member(schema, "items"), deeper(inner)) };

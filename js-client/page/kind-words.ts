@@ -20,6 +20,7 @@ const KIND_NAMES: Readonly<Record<Kind["type"], string>> = {
   text: "text",
   boolean: "true or false",
   bytes: "bytes",
+  file: "file",
   instant: "date and time",
   date: "date",
   time: "time",

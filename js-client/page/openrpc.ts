@@ -1,6 +1,7 @@
 /** Reads the OpenRPC document of `rpc.discover`. It comes from the peer: whatever does not fit is left out, nothing throws. */
 
 import { NdArray } from "../src/core/arrays.js";
+import { isFile } from "../src/file.js";
 
 export type Schema = { readonly [keyword: string]: unknown };
 
@@ -45,7 +46,8 @@ export function isRecord(value: unknown): value is Schema {
     !Array.isArray(value) &&
     !ArrayBuffer.isView(value) &&
     !(value instanceof Date) &&
-    !(value instanceof NdArray)
+    !(value instanceof NdArray) &&
+    !isFile(value)
   );
 }
 

@@ -3,6 +3,7 @@
 import { Invite } from "../src/index.js";
 import { button, byId, fill, el, peerText, show } from "./dom.js";
 import { failureOf } from "./failure.js";
+import { refuseStrayDrops } from "./file-control.js";
 import { FunctionList } from "./functions.js";
 import { PageSession } from "./session.js";
 import { missing, startScreen } from "./start.js";
@@ -88,6 +89,7 @@ async function open(): Promise<void> {
   await current.connect();
 }
 
+refuseStrayDrops();
 startScreen((fragment) => {
   // The same link again raises no event.
   if (location.hash === fragment) {

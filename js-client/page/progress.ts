@@ -2,7 +2,7 @@
 
 import { el, fill, peerText, show } from "./dom.js";
 import { shortNumber } from "./plot.js";
-import { label } from "./text.js";
+import { byteSize, label } from "./text.js";
 
 /** The bar of a call; hidden until the function reports something. */
 export interface ProgressBar {
@@ -12,8 +12,8 @@ export interface ProgressBar {
   clear(): void;
 }
 
-export function progressBar(): ProgressBar {
-  const bar = el("progress", { "aria-label": "progress of the call" });
+export function progressBar(of = "progress of the call", counted = countWords): ProgressBar {
+  const bar = el("progress", { "aria-label": of });
   const words = el("p", { class: "hint" });
   const element = el("div", { class: "call-progress", hidden: true }, bar, words);
   return {
@@ -27,11 +27,16 @@ export function progressBar(): ProgressBar {
         // Without a value the bar says that something goes on, and not how far it is.
         bar.removeAttribute("value");
       }
-      fill(words, countWords(done, isKnown ? total : null), message === null || message === "" ? null : " · ", message ? peerText(label(message, 200)) : null);
+      fill(words, counted(done, isKnown ? total : null), message === null || message === "" ? null : " · ", message ? peerText(label(message, 200)) : null);
       show(element, true);
     },
     clear: () => show(element, false),
   };
+}
+
+/** The same of bytes: `3.0 MB of 10 MB, 30 %`. */
+export function bytesWords(done: number, total: number | null): string {
+  return total === null ? byteSize(done) : `${byteSize(done)} of ${byteSize(total)}, ${Math.floor((done / total) * 100)} %`;
 }
 
 /** `3 of 10, 30 %`, or how far it is where nobody knows how far it goes. */

@@ -2,8 +2,10 @@
 
 import type { NdArray } from "../src/core/arrays.js";
 import { writeJson } from "../src/core/json.js";
+import { FileSource, RpcFile } from "../src/file.js";
 import { arrayOf, arrayWords } from "./array-kind.js";
 import { isRecord } from "./openrpc.js";
+import { byteSize, label } from "./text.js";
 
 /** How to show a result. */
 export type Shape =
@@ -13,6 +15,7 @@ export type Shape =
   | { readonly type: "instant"; readonly value: Date }
   | { readonly type: "bytes"; readonly bytes: Uint8Array; readonly image: ImageType | null }
   | { readonly type: "array"; readonly array: NdArray }
+  | { readonly type: "file"; readonly file: RpcFile }
   | {
       readonly type: "table";
       readonly columns: readonly string[];
@@ -64,6 +67,9 @@ export function shapeOf(value: unknown): Shape {
   if (value instanceof Uint8Array) {
     return { type: "bytes", bytes: value, image: imageType(value) };
   }
+  if (value instanceof RpcFile) {
+    return { type: "file", file: value };
+  }
   const array = arrayOf(value);
   if (array !== undefined) {
     return { type: "array", array };
@@ -87,6 +93,11 @@ export function shapeOf(value: unknown): Shape {
     }
   }
   return { type: "tree", value };
+}
+
+/** A file in a few words. */
+export function fileWords(name: string, size: number): string {
+  return `file ${JSON.stringify(label(name, 40))}, ${byteSize(size)}`;
 }
 
 /** The columns of a list of flat objects, in the order they first appear; null when it is not that. */
@@ -120,6 +131,14 @@ export function scalarText(value: unknown): string {
   return Object.is(value, -0) ? "-0" : String(value as string | number | bigint | boolean);
 }
 
+/** Whether a file stands anywhere in `value`: that has no JSON. */
+export function holdsFile(value: unknown): boolean {
+  if (value instanceof RpcFile) {
+    return true;
+  }
+  return (Array.isArray(value) || isRecord(value)) && Object.values(value as object).some(holdsFile);
+}
+
 /** Any value as the JSON of the protocol (section 10), for the clipboard. */
 export function asJson(value: unknown): string {
   return JSON.stringify(JSON.parse(writeJson(value)), null, 2);
@@ -136,6 +155,12 @@ export function inShort(value: unknown, most = 60): string {
   if (value instanceof Uint8Array) {
     return `${value.byteLength} bytes`;
   }
+  if (value instanceof RpcFile) {
+    return fileWords(value.name, value.size);
+  }
+  if (value instanceof FileSource) {
+    return fileWords(value.blob instanceof File ? value.blob.name : "", value.blob.size);
+  }
   const array = arrayOf(value);
   if (array !== undefined) {
     return `array (${arrayWords(array)})`;
@@ -151,7 +176,7 @@ export function inShort(value: unknown, most = 60): string {
   for (const [name, one] of Object.entries(value as object)) {
     const part =
       (Array.isArray(value) ? "" : `${name.slice(0, 30)}: `) +
-      (isFlat(one) || one instanceof Uint8Array || arrayOf(one) !== undefined ? inShort(one, 20) : Array.isArray(one) ? "[…]" : "{…}");
+      (isFlat(one) || one instanceof Uint8Array || one instanceof RpcFile || arrayOf(one) !== undefined ? inShort(one, 20) : Array.isArray(one) ? "[…]" : "{…}");
     length += part.length + 2;
     if (length > most) {
       parts.push("…");

@@ -1,10 +1,12 @@
 /** Results and failures on the page. */
 
+import { RpcFile } from "../src/file.js";
 import { arrayOf } from "./array-kind.js";
 import { arrayView } from "./array-view.js";
 import { append, button, download, el, fill, longText, peerText } from "./dom.js";
 import type { Failure } from "./failure.js";
-import { type ImageType, asJson, shapeOf } from "./result-kind.js";
+import { fileView } from "./file-view.js";
+import { type ImageType, asJson, holdsFile, shapeOf } from "./result-kind.js";
 import { byteSize, count, label } from "./text.js";
 import { flatValue, shortTime, tree } from "./tree.js";
 
@@ -21,10 +23,14 @@ export interface Outcome {
 
 /** `value`, shown as what it is. `name` names the file when it is saved. */
 export function resultView(value: unknown, name: string): Outcome {
+  if (value instanceof RpcFile) {
+    const { element, release } = fileView(value);
+    return { element: el("div", { class: "result" }, element), release };
+  }
   const urls: string[] = [];
   const element = el("div", { class: "result" }, body(value, name, urls));
   const isLong = value instanceof Uint8Array || (arrayOf(value)?.data.byteLength ?? 0) > MAX_COPIED_ARRAY;
-  if (value !== null && value !== undefined && !isLong) {
+  if (value !== null && value !== undefined && !isLong && !holdsFile(value)) {
     element.append(copyButton(value));
   }
   return {
@@ -60,6 +66,8 @@ function body(value: unknown, name: string, urls: string[]): HTMLElement {
       );
     case "bytes":
       return bytesView(shape.bytes, shape.image, name, urls);
+    case "file":
+      return fileView(shape.file).element;
     case "array":
       return arrayView(shape.array, fileStem(name), urls);
     case "table":

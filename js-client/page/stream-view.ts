@@ -1,5 +1,6 @@
 /** A stream on the page: its items as they come, how many and how fast, its numbers as lines, its pictures as a picture. */
 
+import { RpcFile } from "../src/file.js";
 import { RpcStream } from "../src/stream.js";
 import { button, el, peerText, show } from "./dom.js";
 import { wasStopped } from "./failure.js";
@@ -124,6 +125,10 @@ class StreamView {
     try {
       for await (const item of stream) {
         this.#live.add(item);
+        // It is named, not kept: its content would wait here for nobody.
+        if (item instanceof RpcFile) {
+          item.cancel();
+        }
         this.#timer ??= setTimeout(() => this.#paint(), PAINT_MILLIS);
       }
     } catch (error) {

@@ -1,7 +1,9 @@
 /** A value as a tree that opens and closes. Branches are built when they are opened, so that a big value costs what is looked at. */
 
+import { RpcFile } from "../src/file.js";
 import { arrayOf, arrayWords } from "./array-kind.js";
 import { append, button, el, longText, peerText } from "./dom.js";
+import { fileView } from "./file-view.js";
 import { isRecord } from "./openrpc.js";
 import { inShort, isFlat, scalarText } from "./result-kind.js";
 import { byteSize, count, label } from "./text.js";
@@ -43,6 +45,9 @@ function node(name: string | null, value: unknown, open: boolean): HTMLElement {
       key,
       el("span", { class: "value number" }, `${byteSize(value.byteLength)} of binary data`),
     );
+  }
+  if (value instanceof RpcFile) {
+    return el("div", { class: "leaf" }, key, fileView(value).element);
   }
   const array = arrayOf(value);
   if (array !== undefined) {

@@ -1,6 +1,7 @@
 /** What a user filled in -> the typed value to send, or what is wrong with it: pure, no DOM. */
 
 import { readJson } from "../src/core/json.js";
+import type { FileSource } from "../src/file.js";
 import type { Field, Kind, ListKind, NumberKind, TextKind } from "./fields.js";
 import { type Method, isRecord } from "./openrpc.js";
 import { count } from "./text.js";
@@ -19,6 +20,7 @@ export type Input =
   | { readonly type: "flag"; readonly on: boolean }
   | { readonly type: "chosen"; readonly index: number | null }
   | { readonly type: "file"; readonly bytes: Uint8Array | null; readonly name: string }
+  | { readonly type: "source"; readonly source: FileSource | null }
   | { readonly type: "entries"; readonly entries: readonly Entry[] }
   | { readonly type: "variant"; readonly index: number; readonly input: Input };
 
@@ -108,6 +110,8 @@ export function readInput(kind: Kind, input: Input, path: Path, problems: Proble
       return kind.type === "choice" && input.index !== null ? kind.options[input.index]?.value : undefined;
     case "file":
       return input.bytes;
+    case "source":
+      return input.source;
     case "variant": {
       const variant = kind.type === "union" ? kind.variants[input.index] : undefined;
       if (variant === undefined) {
@@ -223,6 +227,8 @@ function isEmpty(kind: Kind, input: Input): boolean {
       return input.index === null;
     case "file":
       return input.bytes === null;
+    case "source":
+      return input.source === null;
     default:
       return false;
   }
@@ -237,6 +243,7 @@ function emptyWords(kind: Kind): string {
     case "choice":
       return "choose one";
     case "bytes":
+    case "file":
       return "choose a file";
     case "json":
       return "expected JSON";

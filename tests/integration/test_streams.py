@@ -153,9 +153,21 @@ async def works_slowly(context: Context) -> str:
     return "done"
 
 
+def alive() -> list[Any]:
+    """Both sides of all streams in this process."""
+    gc.collect()
+    return [thing for thing in gc.get_objects() if isinstance(thing, (Writer, Inlet, Stream))]
+
+
+known: list[Any] = []
+
+
 @pytest.fixture(autouse=True)
-def fresh() -> None:
+def fresh() -> Iterator[None]:
     over.clear()
+    known[:] = alive()  # of other tests, kept so that no new one takes the place of one of them
+    yield
+    known.clear()
 
 
 @pytest.fixture
@@ -176,11 +188,9 @@ async def numbers(n: int, name: str = "numbers") -> AsyncIterator[int]:
 
 
 async def nothing_left() -> None:
-    """Until neither side of any stream is left in this process; the caller's test bounds the wait."""
-    while True:
-        gc.collect()
-        if not any(isinstance(thing, (Writer, Inlet, Stream)) for thing in gc.get_objects()):
-            return
+    """Until nothing of the streams of this test is left; the caller bounds the wait."""
+    before = set(map(id, known))
+    while any(id(thing) not in before for thing in alive()):
         await asyncio.sleep(0.01)
 
 

@@ -32,6 +32,7 @@ describe("a schema becomes a field", () => {
     [{ type: "string" }, "text"],
     [{ type: "string", format: "binary" }, "bytes"],
     [{ type: "string", contentEncoding: "base64" }, "bytes"],
+    [{ type: "object", "x-file": true }, "file"],
     [{ type: "string", format: "date-time" }, "instant"],
     [{ type: "string", format: "date" }, "date"],
     [{ type: "string", format: "time" }, "time"],

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
+import { FileSource } from "../../src/file.js";
 import { type Field, fieldOf } from "../../page/fields.js";
 import type { Method, Param } from "../../page/openrpc.js";
 import {
@@ -116,6 +117,11 @@ describe("what is filled in becomes a typed value", () => {
 
   it("a file is bytes, an instant is a Date, a date stays text", () => {
     const bytes = new Uint8Array([1, 2]);
+    const source = new FileSource(new File(["abc"], "a.txt"));
+    const file = { type: "object", "x-file": true };
+    assert.equal(good(file, { mode: "value", input: { type: "source", source } }), source);
+    assert.match(bad(file, { mode: "value", input: { type: "source", source: null } }), /choose a file/);
+    assert.equal(good(file, { mode: "value", input: { type: "source", source: null } }, false), OMITTED);
     assert.equal(good({ type: "string", format: "binary" }, { mode: "value", input: { type: "file", bytes, name: "a" } }), bytes);
     assert.match(
       bad({ type: "string", format: "binary" }, { mode: "value", input: { type: "file", bytes: null, name: "" } }),

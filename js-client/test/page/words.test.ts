@@ -9,11 +9,12 @@ import {
   RemoteResourceExhausted,
   errorFromWire,
 } from "../../src/errors.js";
+import { FileSource, RpcFile } from "../../src/file.js";
 import { failureOf, wasStopped } from "../../page/failure.js";
 import { fieldOf } from "../../page/fields.js";
 import { parsePath, problemsOf } from "../../page/issues.js";
 import { matching, readOffer } from "../../page/openrpc.js";
-import { asJson, imageType, inShort, shapeOf } from "../../page/result-kind.js";
+import { asJson, holdsFile, imageType, inShort, shapeOf } from "../../page/result-kind.js";
 import { sparkPoints } from "../../page/spark.js";
 import { NO_NAME, byteSize, codeName, count, duration, label, shortKey, shorten, splitDoc } from "../../page/text.js";
 

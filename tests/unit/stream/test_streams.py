@@ -179,6 +179,8 @@ async def test_an_item_that_is_too_large_says_so(caplog: pytest.LogCaptureFixtur
     assert error.code == codes.TOO_LARGE
     async with asyncio.timeout(BOUND):
         await source.closed.wait()
+    pair.a.streams.close(ConnectionLost("the test is over"))
+    pair.b.streams.close(ConnectionLost("the test is over"))
     pair.pool.close()
 
 
