@@ -36,7 +36,7 @@ def openrpc_document(methods: Iterable[Method], *, title: str, version: str = "1
     Members that begin with `x-` are ours: `x-variadic` on a parameter that takes all further arguments,
     "positional" or "named"; `x-idempotent` on a method that may be run twice; `x-reliable`, false, on one that may be told over the
     lossy channel; `x-array` in the schema of an array of numbers;
-    `x-stream` in that of a stream, whose `items` is the schema of one item.
+    `x-stream` in that of a stream, whose `items` is the schema of one item; `x-file` in that of a file.
     """
     methods = list(methods)
     schemas, components = _schemas(methods)

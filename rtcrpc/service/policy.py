@@ -102,7 +102,11 @@ class InvitePolicy(_EveryMethod):
 
     def admits(self, caller: Caller) -> bool:
         """Whether any of the tokens is one of the secrets."""
-        return caller.peer_id is not None and any(self._matches(token) for token in caller.tokens)
+        if caller.peer_id is not None:
+            for token in caller.tokens:  # a generator for each call would cost more than the rest
+                if self._matches(token):
+                    return True
+        return False
 
     def _compare(self, token: str) -> bool:
         shown = _digest(token)

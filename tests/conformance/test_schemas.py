@@ -96,7 +96,7 @@ def test_examples_of_the_page(example: dict[str, Any]) -> None:
         # The page shows what a token, a URL and such look like with an ellipsis.
         validator(example["method"]).validate(example["params"])
     else:
-        validator("rpc.join.result").validate(example)
+        validator("file" if "content" in example else "rpc.join.result").validate(example)
 
 
 def test_page_names_every_reserved_message_that_has_a_schema() -> None:

@@ -190,7 +190,7 @@ async def numbers(n: int, name: str = "numbers") -> AsyncIterator[int]:
 async def nothing_left() -> None:
     """Until nothing of the streams of this test is left; the caller bounds the wait."""
     before = set(map(id, known))
-    while any(id(thing) not in before for thing in alive()):
+    while any(id(thing) not in before for thing in alive()):  # noqa: ASYNC110 - nothing tells when an object goes
         await asyncio.sleep(0.01)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from queue import SimpleQueue
 
@@ -102,6 +103,76 @@ async def test_what_is_posted_while_draining_waits_for_the_next_turn() -> None:
     assert order == ["first", "second"]
     await asyncio.sleep(0)
     assert sorted(order[2:]) == ["posted by first", "the loop's own"]
+
+
+async def test_what_is_posted_by_what_was_handed_over_wakes_its_loop_at_the_end(runtime: Runtime) -> None:
+    here, there = runtime.mailbox(asyncio.get_running_loop()), runtime.mailbox()
+    order: list[str] = []
+    done = asyncio.Event()
+
+    def last() -> None:
+        assert not there._awake
+        order.append("last")
+
+    def arrived() -> None:
+        order.append("there")
+        here.post(done.set)
+
+    here.post(lambda: there.post(arrived))
+    here.post(last)
+    await asyncio.wait_for(done.wait(), BOUND)
+    assert order == ["last", "there"]
+
+
+async def test_what_is_handed_over_may_wait_for_another_thread(runtime: Runtime) -> None:
+    # The first post waits for the end of the turn, which comes only after the second, of another thread, has been run.
+    here, there = runtime.mailbox(asyncio.get_running_loop()), runtime.mailbox()
+    first, second = threading.Event(), threading.Event()
+    waited: list[bool] = []
+
+    def wait() -> None:
+        thread = threading.Thread(target=lambda: there.post(second.set))
+        thread.start()
+        waited.append(second.wait(BOUND))
+        thread.join()
+
+    here.post(lambda: there.post(first.set))
+    here.post(wait)
+    assert await asyncio.to_thread(first.wait, BOUND)
+    assert waited == [True]
+
+
+async def test_a_post_does_not_wait_for_a_long_turn(runtime: Runtime) -> None:
+    here, there = runtime.mailbox(asyncio.get_running_loop()), runtime.mailbox()
+    arrived = threading.Event()
+    seen: list[bool] = []
+    ended = asyncio.Event()
+
+    def compute() -> None:
+        until = time.monotonic() + 0.001
+        while time.monotonic() < until:
+            pass
+
+    here.post(lambda: there.post(arrived.set))
+    here.post(compute)
+    here.post(lambda: seen.append(arrived.wait(BOUND)))
+    here.post(ended.set)
+    await asyncio.wait_for(ended.wait(), BOUND)
+    assert seen == [True]
+
+
+async def test_what_is_to_be_done_at_the_end_is_done_once_all_was_handed_over() -> None:
+    mailbox = Mailbox(asyncio.get_running_loop())
+    order: list[str] = []
+    ended = asyncio.Event()
+    mailbox.post(lambda: mailbox.call_at_end(lambda: order.append("end")))
+    mailbox.post(order.append, "second")
+    mailbox.post(mailbox.call_at_end, ended.set)
+    await asyncio.wait_for(ended.wait(), BOUND)
+    assert order == ["second", "end"]
+    mailbox.call_at_end(lambda: order.append("soon"))
+    await asyncio.sleep(0)
+    assert order[-1] == "soon"
 
 
 async def test_an_exception_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:

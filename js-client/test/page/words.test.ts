@@ -156,6 +156,11 @@ describe("results", () => {
     assert.equal(inShort({ a: 1, b: [1, 2], c: { d: 1 } }), "{a: 1, b: […], c: {…}}");
     assert.equal(inShort(["x".repeat(500)]).length < 80, true);
     assert.equal(inShort(new Uint8Array(3)), "3 bytes");
+    const file = new RpcFile({ name: "../a\u202e", size: 2048, type: "" });
+    assert.equal(inShort({ file }), '{file: file "../a", 2.0 KiB}');
+    assert.equal(inShort(new FileSource(new File(["abc"], "b"))), 'file "b", 3 bytes');
+    assert.equal(shapeOf(file).type, "file");
+    assert.deepEqual([holdsFile({ a: [{ file }] }), holdsFile({ a: [1, null] })], [true, false]);
     assert.equal(asJson({ a: new Uint8Array([1]) }), '{\n  "a": {\n    "$bytes": "AQ"\n  }\n}');
   });
 });

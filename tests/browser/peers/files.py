@@ -16,7 +16,13 @@ async def keep(file: File, note: str = "") -> dict[str, str | int]:
     """Keep a file, and say what came."""
     data = await file.read()
     kept[file.name] = data
-    return {"name": file.name, "type": file.type, "size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "note": note}
+    return {
+        "name": file.name,
+        "type": file.type,
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "note": note,
+    }
 
 
 @registry.expose
