@@ -270,7 +270,7 @@ async def test_files_go_up_and_come_down(tmp_path: Path) -> None:
         assert await rtcrpc("call", link, "get", "photo.raw", "--output", str(out)) == (0, f"{out / 'photo.raw'}\n", "")
         assert (out / "photo.raw").read_bytes() == data
         code, _, err = await rtcrpc("call", link, "get", "photo.raw", "-o", str(out))
-        assert (code, "is there already" in err) == (1, True)
+        assert (code, "is there already" in err) == (2, True)
         code, text, _ = await rtcrpc("call", link, "each", "-o", str(out), "--overwrite")
         assert (code, text) == (0, f"{out / 'photo.raw'}\n")
 
