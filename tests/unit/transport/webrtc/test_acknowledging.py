@@ -21,10 +21,12 @@ class Pair:
         self.ours, self.theirs = ours, theirs
         self.association: GuardedAssociation = theirs.connection._stack.sctp
         self.sent: list[list[Chunk]] = []
+        self.has_sent = asyncio.Event()
         send = self.association.transport._send_data
 
         async def record(data: bytes) -> None:
             self.sent.append(parse_packet(data)[3])
+            self.has_sent.set()
             await send(data)
 
         self.association.transport._send_data = record  # type: ignore[method-assign]
@@ -47,8 +49,9 @@ async def pair() -> Any:
 
 
 async def test_an_answer_carries_the_acknowledgement(pair: Pair) -> None:
-    pair.theirs.events.message_received = lambda data: pair.theirs.connection.send(b"answer")
     pair.ours.connection.send(b"question")
+    await pair.theirs.events.received(1)
+    pair.theirs.connection.send(b"answer")
     await pair.ours.events.received(1)
     assert pair.kinds() == [[SackChunk, DataChunk]]
 
@@ -56,8 +59,7 @@ async def test_an_answer_carries_the_acknowledgement(pair: Pair) -> None:
 async def test_without_an_answer_it_comes_in_time(pair: Pair) -> None:
     pair.ours.connection.send(b"question")
     await pair.theirs.events.received(1)
-    while not pair.sent:
-        await asyncio.sleep(0.005)
+    await pair.has_sent.wait()
     assert pair.kinds() == [[SackChunk]]
 
 
