@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+
 from rtcrpc.proxy import Call, CallNamespace, CallOptions, NotifyNamespace, make_params
 
 
