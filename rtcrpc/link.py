@@ -548,6 +548,9 @@ class Link:
             self._process()
             self._end(error, drain=None)
             return
+        if session.has_events:
+            # A stream has room again. No frame of the other side may come that would have it told.
+            self._process()
         self._set_timer(session)
         if self._finishing is not None:
             self._close_if_finished()

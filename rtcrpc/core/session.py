@@ -353,8 +353,13 @@ class Session:
         self._events.clear()
         return happened
 
+    @property
+    def has_events(self) -> bool:
+        """Whether `events_received` has something to tell."""
+        return bool(self._events)
+
     def data_to_send(self, budget: int) -> list[bytes | str]:
-        """Frames to put on the channel now, about `budget` bytes."""
+        """Frames to put on the channel now, about `budget` bytes. What leaves may make a stream writable: look at the events, too."""
         if not self._streams.waits:
             return self._lanes.data_to_send(budget)
         frames: list[bytes | str] = []

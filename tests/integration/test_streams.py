@@ -18,6 +18,7 @@ import pytest
 
 import rtcrpc
 from rtcrpc import Context, Error, Registry, RemotePeer, Stream, codes, errors, limits
+from rtcrpc.bootstrap import Bootstrap, BootstrapConfig
 from rtcrpc.cli.serving import Plan, serving
 from rtcrpc.core.session import SessionConfig
 from rtcrpc.stream.reader import Inlet
@@ -247,6 +248,27 @@ async def test_streams_inside_maps_lists_and_streams(remote: RemotePeer) -> None
         assert [item async for item in answer["b"][0]] == ["Q"]
         seen = [(item["n"], [number async for number in item["up_to"]]) async for item in remote.call.streams_of(30)]
         assert seen == [(n, list(range(n))) for n in range(30)]
+
+
+async def test_a_large_window_is_filled_without_a_word_of_the_reader() -> None:
+    # No heartbeat wakes the writer, and no credit comes before half of the window was taken.
+    quiet = SessionConfig(heartbeat_interval=600, stream_window=8 * 2**20)
+    blocks = Registry()
+
+    @blocks.expose
+    async def some(n: int, size: int) -> AsyncIterator[bytes]:
+        for _ in range(n):
+            yield bytes(size)
+
+    async with asyncio.timeout(BOUND), Bootstrap(BootstrapConfig()).serve() as server:
+        owner = rtcrpc.Peer(name="owner", registry=blocks, session=quiet)
+        reader = rtcrpc.Peer(name="reader", session=quiet)
+        url = server.room_url("lab")
+        async with owner.join(url, pin=reader.peer_id), reader.join(url, pin=owner.peer_id) as room:
+            remote = await room.peer("owner")
+            for size in (1_000, 35_000):
+                lengths = [len(block) async for block in remote.call.some(3_000_000 // size, size)]
+                assert lengths == [size] * (3_000_000 // size)
 
 
 async def test_a_stream_can_be_passed_on(remote: RemotePeer) -> None:
