@@ -184,7 +184,7 @@ class Lanes:
         elif (call := self._next_call()) is not None:
             first = call
         else:
-            return self.part_to_send()
+            return self._next_part()
         if isinstance(first, str):
             self.queued_bytes -= frame_size(first)
             return first
@@ -223,8 +223,7 @@ class Lanes:
         self.queued_bytes -= size - 1
         return b"".join(taken)
 
-    def part_to_send(self) -> bytes | None:
-        """A part of the long message whose turn it is, whatever else waits; None where no long message does."""
+    def _next_part(self) -> bytes | None:
         while self._bulk and len(self._active) < self.max_transfers:
             ticket = self._bulk.popleft()
             # Numbered here, not at the first part: numbers leave in order, because each waits its turn in the same round.

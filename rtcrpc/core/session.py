@@ -365,11 +365,7 @@ class Session:
         frames: list[bytes | str] = []
         while budget > 0:
             self._streams.feed()
-            more = self._lanes.data_to_send(min(budget, self._max_frame))
-            # A part for each frame's worth of items: else a stream that never ends would hold up a long message for ever.
-            part = self._lanes.part_to_send() if self._streams.waits else None
-            if part is not None:
-                more.append(part)
+            more = self._lanes.data_to_send(budget)
             if not more:
                 break
             frames += more
