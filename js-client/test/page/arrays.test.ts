@@ -89,7 +89,7 @@ describe("an array as a line", () => {
   });
 });
 
-it("an array is saved as a file that numpy reads", (context) => {
+it("an array is saved as a file that numpy reads", () => {
   const array = new NdArray("i2", [2, 3], Int16Array.of(0, 1, 2, 3, 4, -5));
   for (const one of [array, floats(1), new NdArray("u1", [], Uint8Array.of(9))]) {
     const file = npyOf(one);
@@ -98,6 +98,6 @@ it("an array is saved as a file that numpy reads", (context) => {
   const program = "import io, sys, numpy; a = numpy.load(io.BytesIO(sys.stdin.buffer.read())); print(a.dtype, a.tolist())";
   const python = new URL("../../../.venv/bin/python", import.meta.url);
   const said = spawnSync(python.pathname, ["-c", program], { input: npyOf(array) });
-  if (said.error !== undefined) return context.skip("there is no Python beside this");
+  assert.equal(said.error, undefined, "this needs the Python that `make setup` puts beside it");
   assert.equal(said.stdout.toString().trim(), "int16 [[0, 1, 2], [3, 4, -5]]", said.stderr.toString());
 });
